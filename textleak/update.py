@@ -1,0 +1,146 @@
+"""The narrow waist: what a client shares, and all that an attack may see besides the model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from textleak.errors import UpdateError
+from textleak.threat_model import ThreatModel
+
+HEADER_KEY = "textleak"
+Task = Literal["mlm", "classification"]
+
+
+class ModelRecipe(BaseModel):
+    """How to load the public model again; every field is public knowledge."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    name: str
+    weights: Literal["pretrained", "random"] = "pretrained"
+    weights_seed: int = 0
+    activation: str = "keep"
+    fingerprint: str = ""
+
+
+class UpdateMetadata(BaseModel):
+    """The public facts that travel with the gradients; a fact that is not granted is None.
+
+    Attributes:
+        task: what the client trained.
+        threat_model: what the attacker is granted.
+        batch_size: the number of sequences.
+        lengths: tokens of each sequence, special tokens included.
+        labels: class index per sequence, or the words under the masks, sequence by sequence.
+        masked_positions: for each sequence the places that bore loss.
+        model: how the client's model was loaded, when it was loaded by textleak.
+        defences: what the client did to the gradients before it shared them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    task: Task | None = None
+    threat_model: ThreatModel = ThreatModel()
+    batch_size: int | None = None
+    lengths: tuple[int, ...] | None = None
+    labels: tuple[tuple[int, ...], ...] | None = None
+    masked_positions: tuple[tuple[int, ...], ...] | None = None
+    model: ModelRecipe | None = None
+    defences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SharedUpdate:
+    """Named gradients of one training step, with the public facts about it.
+
+    Attributes:
+        gradients: parameter name to gradient, each of its parameter's shape.
+        metadata: the public facts.
+    """
+
+    gradients: Mapping[str, Tensor]
+    metadata: UpdateMetadata
+
+    def save(self, path: str | Path) -> None:
+        """Write one `.safetensors` file, metadata in its header; nothing is left half-written.
+
+        Raises:
+            UpdateError: the file cannot be written.
+        """
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+        tensors = {name: tensor.detach().contiguous() for name, tensor in self.gradients.items()}
+        try:
+            save_file(tensors, partial, metadata={HEADER_KEY: self.metadata.model_dump_json()})
+            os.replace(partial, target)
+        except (OSError, SafetensorError) as error:
+            raise UpdateError(f"cannot write the update to {str(target)!r}: {error}") from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> SharedUpdate:
+        """Read an update that `save` wrote, or any safetensors file of named gradients.
+
+        A file without textleak's header has empty metadata: the caller states what is granted.
+
+        Raises:
+            UpdateError: the file is missing, truncated, not safetensors, or its header is not valid.
+        """
+        if not Path(path).is_file():
+            raise UpdateError(f"no update at {str(path)!r}: expected a .safetensors file")
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                header = (file.metadata() or {}).get(HEADER_KEY)
+                gradients = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise UpdateError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
+        if not gradients:
+            raise UpdateError(f"{str(path)!r} holds no gradients")
+        try:
+            metadata = UpdateMetadata.model_validate_json(header) if header else UpdateMetadata()
+        except ValidationError as error:
+            where = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise UpdateError(
+                f"the header of {str(path)!r} is not valid at {where!r}: {error.errors()[0]['msg']}"
+            ) from error
+        return cls(gradients, metadata)
+
+
+def check_fits(update: SharedUpdate, parameters: Mapping[str, Tensor]) -> None:
+    """Raise UpdateError unless every shared gradient fits a parameter by name and shape and is finite.
+
+    Args:
+        update: the shared update.
+        parameters: the model's parameters by name.
+    """
+    for name, gradient in update.gradients.items():
+        if name not in parameters:
+            raise UpdateError(_misfit(name, parameters))
+        expected = tuple(parameters[name].shape)
+        if tuple(gradient.shape) != expected:
+            raise UpdateError(
+                f"the update's {name!r} has shape {tuple(gradient.shape)}, the model's {expected}"
+            )
+        if not gradient.is_floating_point():
+            raise UpdateError(f"the update's {name!r} holds {gradient.dtype}, not real numbers")
+        if not torch.isfinite(gradient).all():
+            raise UpdateError(f"the update's {name!r} holds NaN or infinite values")
+
+
+def _misfit(name: str, parameters: Mapping[str, Tensor]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, list(parameters), n=1)
+    hint = f"; the nearest is {close[0]!r}" if close else ""
+    return f"the update's {name!r} is no parameter of the model{hint}"
