@@ -1,0 +1,15 @@
+"""Attacks: each sees the public model and the shared update only, never the truth."""
+
+from typing import Any
+
+from textleak.registry import Registry
+
+ATTACKS: Registry[Any] = Registry(
+    "attack",
+    {
+        "dlg": "textleak.attacks.dlg:Dlg",
+        "dlg-paper": "textleak.attacks.dlg:DlgPaper",
+    },
+)
+
+__all__ = ["ATTACKS"]

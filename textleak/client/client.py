@@ -1,0 +1,156 @@
+"""A FedSGD client: one training step on private sentences, its gradients shared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from textleak.client.masking import mask_tokens
+from textleak.errors import ConfigError, DataError
+from textleak.gradients import parameter_gradients
+from textleak.models.batch import IGNORED, TokenBatch
+from textleak.models.text_model import TextModel
+from textleak.threat_model import ThreatModel
+from textleak.update import SharedUpdate, UpdateMetadata
+
+
+class ClientOptions(BaseModel):
+    """How the client trains.
+
+    Attributes:
+        mask_rate: fraction of tokens that masked-LM predicts.
+        dropout: train mode, so dropout noise is in the gradient.
+        seed: seeds masking and dropout.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mask_rate: float = Field(default=0.15, gt=0, le=1)
+    dropout: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PrivateBatch:
+    """The truth: what the client fed the model. Only `audit` and the metrics may see it.
+
+    Attributes:
+        batch: the tensors of the training step.
+        original_ids: each sentence's token ids before masking, special tokens included.
+    """
+
+    batch: TokenBatch
+    original_ids: list[list[int]]
+
+
+class Client:
+    """Turns private sentences into a shared update.
+
+    Args:
+        model: the public model.
+        options: how the client trains.
+        threat_model: what of the batch is granted to the attacker.
+    """
+
+    def __init__(
+        self,
+        model: TextModel,
+        options: ClientOptions | None = None,
+        threat_model: ThreatModel | None = None,
+    ) -> None:
+        self.model = model
+        self.options = options or ClientOptions()
+        granted = threat_model or ThreatModel()
+        self.threat_model = granted.model_copy(update={"dropout": self.options.dropout})
+
+    def prepare(self, sentences: Sequence[str], labels: Sequence[int] | None = None) -> PrivateBatch:
+        """Tokenize and mask (masked-LM) or label (classification) one batch of sentences.
+
+        Raises:
+            DataError: an empty or too long sentence, or labels that do not fit.
+        """
+        encoded = self._tokenize(sentences)
+        input_ids, attention_mask = encoded["input_ids"], encoded["attention_mask"]
+        original = TokenBatch(input_ids, attention_mask, torch.zeros(0)).rows()
+        if self.model.task == "classification":
+            classes = self._classes(labels, len(sentences))
+            return PrivateBatch(TokenBatch(input_ids, attention_mask, classes), original)
+        tokenizer = self.model.tokenizer
+        special = set(tokenizer.all_special_ids)
+        corrupted, targets = mask_tokens(
+            input_ids,
+            special=special - {tokenizer.unk_token_id},
+            mask_id=int(tokenizer.mask_token_id),
+            words=torch.tensor([i for i in range(len(tokenizer)) if i not in special]),
+            generator=torch.Generator().manual_seed(self.options.seed),
+            rate=self.options.mask_rate,
+        )
+        return PrivateBatch(TokenBatch(corrupted, attention_mask, targets), original)
+
+    def share(self, private: PrivateBatch) -> SharedUpdate:
+        """One FedSGD step: the gradients that the threat model shares, with the public facts."""
+        module = self.model.module
+        names = [name for name in self.model.parameters if self.threat_model.shares(name)]
+        if not names:
+            patterns = ", ".join(self.threat_model.shared)
+            raise ConfigError(f"no parameter of the model matches the shared patterns {patterns!r}")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.options.seed)
+            module.train(self.options.dropout)
+            try:
+                gradients = parameter_gradients(
+                    module, lambda: self.model.loss(private.batch), names
+                )
+            finally:
+                module.eval()
+        return SharedUpdate(gradients, self._metadata(private))
+
+    def _tokenize(self, sentences: Sequence[str]) -> dict[str, torch.Tensor]:
+        if not sentences:
+            raise DataError("expected at least one sentence, got none")
+        for index, sentence in enumerate(sentences):
+            tokens = self.model.tokenizer(sentence)["input_ids"]
+            bare = set(tokens) - {self.model.tokenizer.cls_token_id, self.model.tokenizer.sep_token_id}
+            if not bare:
+                raise DataError(f"sentence {index + 1} is empty: expected at least one word")
+            if len(tokens) > self.model.max_length:
+                raise DataError(
+                    f"sentence {index + 1} has {len(tokens)} tokens, "
+                    f"the model takes at most {self.model.max_length}"
+                )
+        encoded = self.model.tokenizer(list(sentences), padding=True, return_tensors="pt")
+        return dict(encoded)
+
+    def _classes(self, labels: Sequence[int] | None, count: int) -> torch.Tensor:
+        classes = int(self.model.module.config.num_labels)  # type: ignore[union-attr, arg-type]
+        if labels is None:
+            draw = torch.Generator().manual_seed(self.options.seed)
+            return torch.randint(classes, (count,), generator=draw)
+        if len(labels) != count:
+            raise DataError(f"expected {count} labels, one a sentence, got {len(labels)}")
+        if not all(0 <= label < classes for label in labels):
+            raise DataError(f"labels must lie between 0 and {classes - 1}, got {list(labels)}")
+        return torch.tensor(list(labels))
+
+    def _metadata(self, private: PrivateBatch) -> UpdateMetadata:
+        batch, granted = private.batch, self.threat_model
+        if self.model.task == "mlm":
+            bearing = [row.ne(IGNORED).nonzero().flatten().tolist() for row in batch.labels]
+            words = [batch.labels[i, at].tolist() for i, at in enumerate(bearing)]
+        else:
+            bearing = None
+            words = [[int(label)] for label in batch.labels]
+        return UpdateMetadata(
+            task=self.model.task,
+            threat_model=granted,
+            batch_size=len(batch.input_ids) if granted.batch_size else None,
+            lengths=tuple(batch.lengths) if granted.lengths else None,
+            labels=tuple(map(tuple, words)) if granted.labels else None,
+            masked_positions=tuple(map(tuple, bearing))
+            if granted.masked_positions and bearing is not None
+            else None,
+            model=self.model.recipe,
+        )

@@ -1,0 +1,53 @@
+"""A padded batch of token ids with what the training loss needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+IGNORED = -100  # the label of a position that bears no loss, as in torch's cross-entropy
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """What one training step feeds the model.
+
+    Attributes:
+        input_ids: (B, T) token ids, padded.
+        attention_mask: (B, T) ones at tokens, zeros at padding.
+        labels: masked-LM: (B, T) word ids, IGNORED where no loss is taken;
+            classification: (B,) class indices.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    labels: Tensor
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each sequence, special tokens included."""
+        return [int(n) for n in self.attention_mask.sum(1)]
+
+    def rows(self) -> list[list[int]]:
+        """The token ids of each sequence without its padding."""
+        return [row[:n].tolist() for row, n in zip(self.input_ids, self.lengths, strict=True)]
+
+    def filled(self) -> list[list[int]]:
+        """The token ids of each sequence, the masked-LM labels put in at their places."""
+        if self.labels.dim() == 1:
+            return self.rows()
+        ids = torch.where(self.labels == IGNORED, self.input_ids, self.labels)
+        return [row[:n].tolist() for row, n in zip(ids, self.lengths, strict=True)]
+
+
+def length_mask(lengths: Sequence[int]) -> Tensor:
+    """The (B, T) attention mask of sequences with these lengths, padded to the longest.
+
+    >>> length_mask([2, 3]).tolist()
+    [[1, 1, 0], [1, 1, 1]]
+    """
+    width = max(lengths)
+    return (torch.arange(width)[None, :] < torch.tensor(list(lengths))[:, None]).long()

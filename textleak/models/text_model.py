@@ -1,0 +1,93 @@
+"""The public language model as attacks and clients use it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedTokenizerBase
+
+from textleak.models.batch import IGNORED, TokenBatch
+from textleak.models.families import FamilyAdapter
+from textleak.update import ModelRecipe, Task
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """A language model with its tokenizer, its task, and what is said of how it was made.
+
+    Attributes:
+        module: the transformers model; eager attention, evaluation mode.
+        tokenizer: its tokenizer.
+        task: `"mlm"` or `"classification"`.
+        adapter: where the family keeps its parts.
+        recipe: how to load it again.
+        notes: what a reader of results must know of the weights.
+    """
+
+    module: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    task: Task
+    adapter: FamilyAdapter
+    recipe: ModelRecipe
+    notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The trainable parameters by name; a tied parameter appears once."""
+        return {n: p for n, p in self.module.named_parameters() if p.requires_grad}
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the weights are on."""
+        return next(self.module.parameters()).device
+
+    @property
+    def word_table(self) -> Tensor:
+        """The word embeddings, (V, H)."""
+        return self.module.get_parameter(self.adapter.word_table)
+
+    @property
+    def position_table(self) -> Tensor:
+        """The position embeddings, (P, H)."""
+        return self.module.get_parameter(self.adapter.position_table)
+
+    @property
+    def max_length(self) -> int:
+        """The most tokens that a sequence may have, special tokens included."""
+        return int(self.position_table.shape[0])
+
+    def loss(self, batch: TokenBatch) -> Tensor:
+        """The training loss of `batch`: mean cross-entropy over masked positions or sequences."""
+        states = self.adapter.encode(
+            self.module, input_ids=batch.input_ids, attention_mask=batch.attention_mask
+        )
+        if self.task == "mlm":
+            bearing = batch.labels != IGNORED  # (B, T)
+            logits = self.adapter.head(self.module, states[bearing], self.task)
+            return F.cross_entropy(logits, batch.labels[bearing])
+        logits = self.adapter.head(self.module, states, self.task)
+        return F.cross_entropy(logits, batch.labels)
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of token ids, special tokens left out but [MASK] and [UNK] shown."""
+        hidden = {
+            self.tokenizer.cls_token_id,
+            self.tokenizer.sep_token_id,
+            self.tokenizer.pad_token_id,
+        }
+        kept = [i for i in ids if i not in hidden]
+        return str(self.tokenizer.decode(kept, clean_up_tokenization_spaces=False))
+
+
+def fingerprint(module: nn.Module) -> str:
+    """A short digest of every weight, to tell whether an update was made with these weights."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(module.named_parameters()):
+        digest.update(name.encode())
+        digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]

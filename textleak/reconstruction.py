@@ -1,0 +1,58 @@
+"""What an attack returns: the recovered batch, and how sure it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from textleak.models.batch import TokenBatch
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recovered batch as an attack's algorithm leaves it.
+
+    Attributes:
+        batch: the recovered input ids, attention mask and labels.
+        confidence: per sequence and token, 0 to 1.
+        nearest: per sequence and token, the nearest words as (id, distance), best first.
+        objective: the value that the attack minimised.
+        notes: what the attack wants to say of how it got there.
+    """
+
+    batch: TokenBatch
+    confidence: list[list[float]]
+    objective: float
+    nearest: list[list[list[tuple[int, float]]]] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The outcome of an attack.
+
+    Attributes:
+        attack: the attack's name.
+        candidate: the recovered batch.
+        token_ids: per sequence, the original sentence's ids as recovered: at a masked position
+            stands the recovered label. Special tokens included.
+        texts: the same, decoded.
+        labels: per sequence, the recovered class, or the recovered words under the masks.
+        evaluations: how many candidate gradients were evaluated.
+        seconds: wall-clock time.
+        gradient_error: relative error of the recovered batch's gradient against the shared one.
+        verified: the error is at rounding level: the recovery is proven without the truth.
+        interrupted: stopped by the user; this is the best found so far.
+        warnings: what makes this result unreliable.
+    """
+
+    attack: str
+    candidate: Candidate
+    token_ids: list[list[int]]
+    texts: list[str]
+    labels: list[list[int]]
+    evaluations: int
+    seconds: float
+    gradient_error: float
+    verified: bool
+    interrupted: bool = False
+    warnings: tuple[str, ...] = ()
