@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,7 +46,7 @@ class ModelOptions(BaseModel):
         weights: `pretrained` where the name has weights, or `random` (BERT's initialisation).
         weights_seed: seeds every weight that is not loaded.
         activation: `keep`, or the smooth activation to put in.
-        num_labels: classes of a classification head.
+        num_labels: classes of a classification head; the configuration's own where None.
         device: where the model is put.
         dtype: the weights' type.
     """
@@ -57,7 +57,7 @@ class ModelOptions(BaseModel):
     weights: Literal["pretrained", "random"] = "pretrained"
     weights_seed: int = 0
     activation: str = "keep"
-    num_labels: int = 2
+    num_labels: int | None = None
     device: str = "cpu"
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
 
@@ -125,12 +125,15 @@ def _read(source: str, options: ModelOptions) -> tuple[PreTrainedTokenizerBase, 
             )
     except (OSError, ValueError, KeyError) as error:
         if Path(source).is_dir():
-            raise ModelError(f"cannot load a model from the folder {source!r}: {_line(error)}") from error
+            raise ModelError(
+                f"cannot load a model from the folder {source!r}: {_line(error)}"
+            ) from error
         hint = unknown("model", options.name, KNOWN)
         raise ModelError(
             f"{hint}; nor could it be fetched from the Hub (no network, or no such id)"
         ) from error
-    config.num_labels = options.num_labels
+    if options.num_labels is not None:
+        config.num_labels = options.num_labels
     config._attn_implementation = "eager"  # fused attention has no double backward on the CPU
     return tokenizer, config
 
@@ -153,9 +156,8 @@ def _build(
     if not missing:
         return module, []
     parts = ", ".join(sorted({".".join(name.split(".")[:2]) for name in missing}))
-    note = (
-        f"not in the checkpoint, initialised from seed {options.weights_seed}: {parts}"
-        + ("; decoder tied to the word embeddings" if task == "mlm" else "")
+    note = f"not in the checkpoint, initialised from seed {options.weights_seed}: {parts}" + (
+        "; decoder tied to the word embeddings" if task == "mlm" else ""
     )
     return module, [note]
 
