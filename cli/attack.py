@@ -48,14 +48,15 @@ def attack(
     run = o.resolve(config, given, settings)
     output = Output(json=json, save=save, quiet=quiet)
 
-    from textleak.audit import audit_client
+    with output.busy(f"loading {run.model} …"):
+        from textleak.audit import audit_client
 
-    from . import preparing
-    from .recording import conduct
+        from . import preparing
+        from .recording import conduct
 
-    batches = preparing.private_text(run)
-    chosen = preparing.build_attack(run)
-    loaded = preparing.open_model(run, output.console, quiet=quiet)
+        batches = preparing.private_text(run)
+        chosen = preparing.build_attack(run)
+        loaded = preparing.open_model(run)
     header = preparing.run_header("attack", run, loaded, chosen, run.threat_model)
     return conduct(
         output,

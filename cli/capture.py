@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from textleak.report.files import check_writable
+
 from . import options as o
+from .output import Output
 
 app = typer.Typer(add_completion=False)
 
@@ -48,19 +51,15 @@ def capture(
     )  # fmt: skip
     run = o.resolve(config, given, None)
 
-    from rich.console import Console
-
-    from textleak.client import Client
-    from textleak.report.files import check_writable
-
-    from . import preparing
-
     check_writable(output)
-    console = Console(highlight=False)
-    batches = preparing.private_text(run)
-    if len(batches) > 1:
+
+    with Output().busy(f"loading {run.model} …"):
+        from textleak.client import Client
+
+        from . import preparing
+
         batches = preparing.private_text(run.merged({"batch_size": None}))
-    loaded = preparing.open_model(run, console)
+        loaded = preparing.open_model(run)
     client = Client(loaded, preparing.client_options(run), run.threat_model)
     update = client.share(client.prepare(batches[0].sentences, batches[0].labels))
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -52,18 +52,19 @@ def invert(
     run = o.resolve(config, given, settings)
     output = Output(json=json, save=save, quiet=quiet)
 
-    from textleak.audit import audit_update
-    from textleak.client.reading import read_sentences
+    with output.busy(f"reading {update} …"):
+        from textleak.audit import audit_update
+        from textleak.client.reading import read_sentences
 
-    from . import preparing, received
-    from .recording import conduct
+        from . import preparing, received
+        from .recording import conduct
 
-    shared = received.read_update(update, run, lengths)
-    truth = None if reference is None else read_sentences(reference)[0]
-    run = received.completed(run, shared)
-    chosen = preparing.build_attack(run)
-    loaded = preparing.open_model(run, output.console, quiet=quiet)
-    received.check_same_model(shared, loaded)
+        shared = received.read_update(update, run, lengths)
+        truth = None if reference is None else read_sentences(reference)[0]
+        run = received.completed(run, shared)
+        chosen = preparing.build_attack(run)
+        loaded = preparing.open_model(run)
+        received.check_same_model(shared, loaded)
     granted = shared.metadata
     header = preparing.run_header(
         "invert", run, loaded, chosen, granted.threat_model, granted.defences

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +52,15 @@ class Output:
             return "quiet"
         dumb = os.environ.get("TERM") in ("dumb", "unknown")
         return "live" if self.console.is_terminal and not dumb else "plain"
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """Say on a terminal what is being waited for, until it is done."""
+        if self.mode != "live":
+            yield
+            return
+        with self.console.status(what):
+            yield
 
     def write_json(self, text: str) -> None:
         """Write the result where it was asked for."""

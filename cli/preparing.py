@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from pydantic import ValidationError
-from rich.console import Console
 
 from textleak.attacks import ATTACKS
 from textleak.audit import PrivateText
@@ -71,8 +68,8 @@ def build_attack(config: RunConfig) -> Any:
         raise ConfigError(f"option of {config.attack}: {problem(error, schema)[1]}") from error
 
 
-def open_model(config: RunConfig, console: Console, *, quiet: bool = False) -> TextModel:
-    """Load the model of `config`, saying so on a terminal while it takes its time."""
+def open_model(config: RunConfig) -> TextModel:
+    """Load the model of `config`."""
     device = checked_device(config.device)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -84,8 +81,7 @@ def open_model(config: RunConfig, console: Console, *, quiet: bool = False) -> T
         num_labels=config.num_labels,
         device=device,
     )
-    with _said(console, f"loading {config.model} …", quiet):
-        return load_model(options, config.task)
+    return load_model(options, config.task)
 
 
 def checked_device(name: str) -> str:
@@ -96,15 +92,6 @@ def checked_device(name: str) -> str:
         what = str(error).split("\n")[0]
         raise ConfigError(f"no device {name!r} here: {what}") from error
     return name
-
-
-@contextmanager
-def _said(console: Console, what: str, quiet: bool) -> Iterator[None]:
-    if quiet or not console.is_terminal:
-        yield
-        return
-    with console.status(what):
-        yield
 
 
 def client_options(config: RunConfig) -> ClientOptions:

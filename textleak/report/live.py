@@ -38,7 +38,7 @@ def live_view(progress: Progress) -> RenderableType:
     facts = Facts()
     if progress.count > 1:
         facts.add("update", f"{progress.index + 1} of {progress.count}")
-    facts.add(now.stage, _bar(progress))
+    facts.add("stage", _bar(progress))
     rate = progress.rate
     speed = f"  {now.evaluations} evaluations" + (f", {rate:.1f} a second" if rate else "")
     objective = Text(f"{now.objective:.4g}  ", style="bold")
@@ -49,7 +49,7 @@ def live_view(progress: Progress) -> RenderableType:
         facts.add("labels", labels_text(now.labels))
     match = progress.token_match()
     if match is not None:
-        facts.add("match", f"{match:.0%} of tokens")
+        facts.add("tokens", f"{match:.0%} right")
     sentences = progress.sentences()
     blocks: list[RenderableType] = [
         Alignment(found, reference, names=("truth", "now"))
@@ -69,7 +69,7 @@ def _bar(progress: Progress) -> RenderableType:
     elapsed = Text(clock_text(progress.seconds))
     if progress.left is not None:
         elapsed.append(f", at most {clock_text(progress.left)} left", style="dim")
-    row.add_row(bar, count, elapsed)
+    row.add_row(Text(now.stage, "bold"), bar, count, elapsed)
     return row
 
 
