@@ -22,7 +22,28 @@ from textleak.client import Client, PrivateBatch
 from textleak.models import ModelOptions, TextModel, load_model
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "mat", "cup", "and", "broke", "chair", "pushed", "tu", "##tor", "##ial", "##s", ".", ",", "!"]
+WORDS = [
+    "the",
+    "a",
+    "cat",
+    "dog",
+    "sat",
+    "ran",
+    "on",
+    "mat",
+    "cup",
+    "and",
+    "broke",
+    "chair",
+    "pushed",
+    "tu",
+    "##tor",
+    "##ial",
+    "##s",
+    ".",
+    ",",
+    "!",
+]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -50,7 +50,7 @@ def batch_view(
     blocks: list[RenderableType] = [Rule(title, style="dim", align="left")]
     blocks += [sequence_view(sequence, pieces) for sequence in sequences]
     if title:
-        line = Text(f"{_verified(batch)}, {_cost(batch)}", style="dim")
+        line = Text(f"verified: {_verified(batch)}; {_cost(batch)}", style="dim")
         blocks.append(Padding(line, (0, 0, 0, 11)))
     return Group(*blocks)
 

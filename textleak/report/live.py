@@ -65,7 +65,7 @@ def _bar(progress: Progress) -> RenderableType:
     assert now is not None
     row = Table.grid(padding=(0, 1))
     count = f"{now.iteration}/{now.total}" if now.total else str(now.iteration)
-    bar = ProgressBar(total=now.total or 1, completed=now.iteration if now.total else 0, width=24)
+    bar = ProgressBar(total=now.total or 1, completed=now.iteration if now.total else 0, width=20)
     elapsed = Text(clock_text(progress.seconds))
     if progress.left is not None:
         elapsed.append(f", at most {clock_text(progress.left)} left", style="dim")

@@ -23,7 +23,7 @@ def plain_line(progress: Progress) -> str:
     ]
     match = progress.token_match()
     if match is not None:
-        parts.append(f"match {match:.0%}")
+        parts.append(f"{match:.0%} of tokens right")
     if any(now.labels):
         parts.append(f"labels {labels_text(now.labels)}")
     return "  ".join(parts) + ": " + " | ".join(now.texts)
