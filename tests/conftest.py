@@ -79,6 +79,7 @@ def tiny_config(**changes: Any) -> BertConfig:
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=24,
+        initializer_range=0.3,
     )
     return BertConfig(**{**sizes, **changes})
 
