@@ -73,9 +73,7 @@ class OracleMatcher(Matcher):
         wanted = {name: parameters[name] for name in self.shared}
         return torch.cat([self._distance(loss, wanted, differentiable) for loss in losses])
 
-    def _distance(
-        self, loss: Tensor, wanted: Mapping[str, Tensor], differentiable: bool
-    ) -> Tensor:
+    def _distance(self, loss: Tensor, wanted: Mapping[str, Tensor], differentiable: bool) -> Tensor:
         found = torch.autograd.grad(
             loss,
             list(wanted.values()),

@@ -74,7 +74,9 @@ class Search:
         current = Scored(starts[int(values.argmin())], float(values.min()))
         self._on_sweep(current, len(starts))
         while current.value > _SLACK:
-            better = self._sweep(current, [*word_moves(current.batch, lists), *self._labels(current)])
+            better = self._sweep(
+                current, [*word_moves(current.batch, lists), *self._labels(current)]
+            )
             if better is None:
                 better = self._sweep(current, self._swaps(current))
             if better is None:
