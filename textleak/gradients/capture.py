@@ -94,7 +94,7 @@ class Capture:
 
 @contextmanager
 def recording(
-    module: nn.Module, capture: Capture, rules: Mapping[nn.Module, Rule]
+    capture: Capture, rules: Mapping[nn.Module, Rule]
 ) -> Iterator[None]:
     """Let the recognised layers run through `capture`; put their forward back on every way out."""
     try:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from textleak.gradients.capture import Capture, Terms, find_rules, recording
-from textleak.gradients.distances import Distance
+from textleak.gradients.distances import Compared, Distance
+from textleak.gradients.factors import Product
+from textleak.gradients.interception import QuickSecondDerivatives
 from textleak.gradients.layers import Formed
 from textleak.gradients.matcher import Forward, Matcher, accumulation, check_losses, stand_ins
-from textleak.gradients.pairs import Target, pair
+from textleak.gradients.pairs import FactoredPair, FormedPair, Target, factors_pay, form
 
 
 class EngineMatcher(Matcher):
@@ -19,21 +22,34 @@ class EngineMatcher(Matcher):
 
     def __init__(self, module: nn.Module, shared: Mapping[str, Tensor], distance: Distance) -> None:
         super().__init__(module, shared, distance)
-        self._targets = {name: Target(gradient) for name, gradient in self.shared.items()}
+        self._targets = {name: Target(name, gradient) for name, gradient in self.shared.items()}
         self._rules = find_rules(module, self.shared)
 
     def _evaluate(self, forward: Forward, candidates: int, batch: int) -> Tensor:
         with stand_ins(self.module, self.shared) as parameters:
             names = {id(parameters[name]): name for name in self.shared}
             capture = Capture(names, parameters, candidates, candidates * batch)
-            with recording(self.module, capture, self._rules):
+            with recording(capture, self._rules), QuickSecondDerivatives():
                 losses = check_losses(forward(capture), candidates)
         terms = self._terms(capture, losses, {name: parameters[name] for name in self.shared})
-        compared = {
-            name: pair(terms.get(name, ()), target, candidates)
-            for name, target in self._targets.items()
-        }
-        return self.distance(compared, self.weights)
+        return self.distance(self._compare(terms, candidates), self.weights)
+
+    def _compare(self, terms: Terms, candidates: int) -> list[Compared]:
+        """The tensors as factors, or, where they are small, formed and side by side by shape."""
+        compared: list[Compared] = []
+        formed: dict[object, list[Target]] = defaultdict(list)
+        for name, target in self._targets.items():
+            found = terms.get(name, [])
+            if factors_pay(found, target):
+                products = [term for term in found if isinstance(term, Product)]
+                compared.append(FactoredPair(products, target))
+            else:
+                alone = name if self.distance.by_rows(name) else None
+                formed[target.shared.shape, alone].append(target)
+        for targets in formed.values():
+            gradients = [form(terms.get(target.name, []), target, candidates) for target in targets]
+            compared.append(FormedPair(gradients, targets))
+        return compared
 
     def _terms(self, capture: Capture, losses: Tensor, parameters: Mapping[str, Tensor]) -> Terms:
         """Gradient terms: captured ones, and plain ones of parameters used in any other way.

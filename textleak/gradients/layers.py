@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from textleak.gradients.factors import Dense, OneHot, Product
 from textleak.gradients.matcher import accumulation
+from textleak.gradients.wide import linear
 
 
 class Formed(NamedTuple):
@@ -61,7 +62,7 @@ class LinearRule:
         return runs_as(module, nn.Linear) and has(module, "weight")
 
     def run(self, module: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        return F.linear(inputs, needed(module, "weight"), constant(module, "bias")), inputs
+        return linear(inputs, needed(module, "weight"), constant(module, "bias")), inputs
 
     def terms(
         self, module: nn.Module, saved: Tensor, slope: Tensor, candidates: int
