@@ -17,15 +17,15 @@ KINDS = ("l2", "cosine", "cosine-all", "relative-l2", "tag")
 
 
 class Compared(Protocol):
-    """P tensors' dummy gradients g, one a candidate, beside their shared gradients G.
+    """P tensors' dummy gradients g, one a candidate, beside their shared gradients G."""
 
-    Attributes:
-        names: the P tensors.
-        shared_squared: ||G||², (P, 1).
-    """
+    @property
+    def names(self) -> Sequence[str]:
+        """The P tensors."""
 
-    names: Sequence[str]
-    shared_squared: Tensor
+    @property
+    def shared_squared(self) -> Tensor:
+        """||G||², (P, 1)."""
 
     def dot(self) -> Tensor:
         """<g, G>, (P, R)."""

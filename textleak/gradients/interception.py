@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from textleak.gradients.smooth import CrossEntropy, Gelu
+from textleak.gradients.smooth import cross_entropy, gelu
 
 
 class QuickSecondDerivatives(TorchFunctionMode):
@@ -32,7 +32,7 @@ class QuickSecondDerivatives(TorchFunctionMode):
 
 
 def _gelu(input: Tensor, approximate: str = "none") -> Tensor | None:
-    return Gelu.apply(input) if approximate == "none" else None
+    return gelu(input) if approximate == "none" else None
 
 
 def _cross_entropy(
@@ -50,7 +50,7 @@ def _cross_entropy(
     if not (plain and hard):
         return None
     ignored = target == ignore_index
-    losses = CrossEntropy.apply(input, target.masked_fill(ignored, 0)).masked_fill(ignored, 0)
+    losses = cross_entropy(input, target.masked_fill(ignored, 0)).masked_fill(ignored, 0)
     if reduction == "none":
         return losses
     total = losses.sum()

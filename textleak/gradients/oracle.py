@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from textleak.gradients.distances import one_minus_cosine
-from textleak.gradients.matcher import Forward, Matcher, accumulation, check_losses, stand_ins
+from textleak.gradients.matcher import Forward, Matcher, accumulation, check_losses, table_of
+from textleak.gradients.stand_in import stand_ins
 
 
 class TableLookup:
@@ -19,7 +20,7 @@ class TableLookup:
 
     def lookup(self, name: str, weights: Tensor, rows: Tensor | None = None) -> Tensor:
         """See `Recorder.lookup`."""
-        table = self._parameters[name]
+        table = table_of(self._parameters, name)
         return weights @ (table if rows is None else table[rows])
 
 

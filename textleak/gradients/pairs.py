@@ -86,7 +86,7 @@ class FormedPair:
         sizes = self.shared[0].square().sum(1)
         kept = sizes > negligible**2 * sizes.max()
         shared = self.shared[0][kept]  # (rows, columns)
-        gradients = self.gradients[0].unflatten(1, self.shared[0].shape)[:, kept]
+        gradients = self.gradients[0].reshape(-1, *self.shared[0].shape)[:, kept]
         dots = (gradients * shared).sum(2)  # (R, rows)
         cosines = one_minus_cosine(dots, gradients.square().sum(2), sizes[kept])
         return cosines.mean(1).unsqueeze(0)

@@ -7,6 +7,7 @@ over a wide hidden layer, those passes cost more than the products beside them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-class CrossEntropy(torch.autograd.Function):
+class _CrossEntropy(torch.autograd.Function):
     """Logits (n, C) and labels (n,) to losses (n,)."""
 
     @staticmethod
@@ -30,10 +31,10 @@ class CrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
         logits, chances, labels = ctx.saved_tensors
-        return CrossEntropySlope.apply(slope, logits, chances, labels), None
+        return _cross_entropy_slope(slope, logits, chances, labels), None
 
 
-class CrossEntropySlope(torch.autograd.Function):
+class _CrossEntropySlope(torch.autograd.Function):
     """slope (n,) to the logits' gradient slope * (chances - one-hot label), (n, C)."""
 
     @staticmethod
@@ -43,7 +44,7 @@ class CrossEntropySlope(torch.autograd.Function):
         return (chances * slope).scatter_add_(1, labels.unsqueeze(1), -slope)
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc]
+    @once_differentiable
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
         slope, chances, labels = ctx.saved_tensors
         mean = torch.linalg.vecdot(outer, chances).unsqueeze(1)  # (n, 1)
@@ -52,7 +53,7 @@ class CrossEntropySlope(torch.autograd.Function):
         return to_slope.squeeze(1), to_logits, None, None
 
 
-class Gelu(torch.autograd.Function):
+class _Gelu(torch.autograd.Function):
     """The exact GELU, x Phi(x)."""
 
     @staticmethod
@@ -62,23 +63,31 @@ class Gelu(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> Tensor:
-        return GeluSlope.apply(slope, *ctx.saved_tensors)
+        return _gelu_slope(slope, *ctx.saved_tensors)
 
 
-class GeluSlope(torch.autograd.Function):
+class _GeluSlope(torch.autograd.Function):
     """slope to slope * gelu'(inputs)."""
 
     @staticmethod
     def forward(ctx: Any, slope: Tensor, inputs: Tensor) -> Tensor:
         ctx.save_for_backward(slope, inputs)
-        return torch.ops.aten.gelu_backward(slope, inputs)
+        return _times_derivative(slope, inputs)
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc]
+    @once_differentiable
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, Tensor]:
         slope, inputs = ctx.saved_tensors
         # gelu'' = (2 - x²) phi(x), with phi the normal density.
         squared = inputs.square()
         curve = (squared * -0.5).exp_().mul_(squared.neg_().add_(2)).mul_(slope).mul_(outer)
         to_inputs = curve.mul_(1 / math.sqrt(2 * math.pi))
-        return torch.ops.aten.gelu_backward(outer, inputs), to_inputs
+        return _times_derivative(outer, inputs), to_inputs
+
+
+_times_derivative: Callable[[Tensor, Tensor], Tensor] = torch.ops.aten.gelu_backward
+_cross_entropy_slope: Callable[..., Tensor] = _CrossEntropySlope.apply
+_gelu_slope: Callable[..., Tensor] = _GeluSlope.apply
+
+cross_entropy: Callable[[Tensor, Tensor], Tensor] = _CrossEntropy.apply
+gelu: Callable[[Tensor], Tensor] = _Gelu.apply

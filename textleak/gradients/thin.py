@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 
 class _ThinStatistics(torch.autograd.Function):
@@ -26,7 +27,7 @@ class _ThinStatistics(torch.autograd.Function):
         return (low * high).sum((1, 2)), (gram * other).sum((1, 2))
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc]
+    @once_differentiable
     def backward(ctx: Any, dot: Tensor, squared: Tensor) -> tuple[Tensor | None, ...]:
         left, right, rows, columns, low, high, gram, other = ctx.saved_tensors
         dot, twice = dot.view(-1, 1, 1), 2 * squared.view(-1, 1, 1)
@@ -51,5 +52,7 @@ def thin_statistics(
     Returns:
         Two tensors of shape (R,), differentiable once with respect to `left` and `right`.
     """
-    dot, squared = _ThinStatistics.apply(left, right, rows, columns)
-    return dot, squared
+    return _statistics(left, right, rows, columns)
+
+
+_statistics: Callable[..., tuple[Tensor, Tensor]] = _ThinStatistics.apply

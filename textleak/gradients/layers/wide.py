@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     rows = inputs.numel() // inputs.shape[-1]
     if inputs.device.type != "cpu" or rows > FEW_ROWS or weight.numel() < LARGE:
         return F.linear(inputs, weight, bias)
-    output = _OutOfWeight.apply(inputs.reshape(rows, -1), weight)
+    output = _out_of_weight(inputs.reshape(rows, -1), weight)
     output = output if bias is None else output + bias
     return output.view(*inputs.shape[:-1], len(weight))
 
@@ -38,7 +39,7 @@ class _OutOfWeight(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        return _IntoWeight.apply(slope, *ctx.saved_tensors), None
+        return _into_weight(slope, *ctx.saved_tensors), None
 
 
 class _IntoWeight(torch.autograd.Function):
@@ -55,4 +56,8 @@ class _IntoWeight(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        return _OutOfWeight.apply(slope, *ctx.saved_tensors), None
+        return _out_of_weight(slope, *ctx.saved_tensors), None
+
+
+_out_of_weight: Callable[..., Tensor] = _OutOfWeight.apply
+_into_weight: Callable[..., Tensor] = _IntoWeight.apply
