@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -32,7 +32,9 @@ class EngineMatcher(Matcher):
         self._modes = _modes(module)
         self._checked: set[tuple[int, int]] = set()
 
-    def _evaluate(self, forward: Forward, candidates: int, batch: int) -> Tensor:
+    def _evaluate(
+        self, forward: Forward, candidates: int, batch: int, differentiable: bool
+    ) -> Tensor:
         if self._modes != _modes(self.module):  # a rule may hold in evaluation only
             self._rules, self._modes = find_rules(self.module, self.shared), _modes(self.module)
         with stand_ins(self.module, self.shared) as parameters:
@@ -44,8 +46,9 @@ class EngineMatcher(Matcher):
         if candidates > 1 and (candidates, batch) not in self._checked:
             capture.check_independence(losses)
             self._checked.add((candidates, batch))
-        terms = _terms(capture, losses, wanted)
-        return self.distance(self._compare(terms, candidates), self.weights)
+        with torch.set_grad_enabled(differentiable):
+            terms = _terms(capture, losses, wanted)
+            return self.distance(self._compare(terms, candidates), self.weights)
 
     def _compare(self, terms: Mapping[str, list[Term]], candidates: int) -> list[Compared]:
         """The tensors as factors, or, where they are small, formed and side by side by shape."""
@@ -73,11 +76,9 @@ def _terms(
     A recognised layer keeps its parameters out of autograd. What autograd still reaches is a use
     that no rule knows, and gets its gradient the plain way, one candidate at a time.
     """
-    sources: list[Any] = [call.edge for call in capture.calls]
-    slopes = torch.autograd.grad(
-        losses.sum(), sources + list(parameters.values()), create_graph=True, allow_unused=True
-    )
-    count = len(capture.calls)
+    edges: list[Any] = [call.edge for call in capture.calls]
+    slopes = _slopes(losses.sum(), edges + list(parameters.values()))
+    count = len(edges)
     terms = capture.terms(slopes[:count])
     direct = {
         name: slope
@@ -95,17 +96,23 @@ def _each_candidate(
     """The plain gradients of each candidate, (R, *shape), given those of the summed loss."""
     if not direct:
         return {}
-    rows = [list(direct.values())]
+    rows: list[Sequence[Tensor | None]] = [list(direct.values())]
     if len(losses) > 1:
         wanted = [parameters[name] for name in direct]
-        rows = [
-            list(torch.autograd.grad(loss, wanted, create_graph=True, materialize_grads=True))
-            for loss in losses
-        ]
-    return {
-        name: torch.stack(values).to(accumulation(values[0]))
-        for name, *values in zip(direct, *rows, strict=True)
-    }
+        rows = [_slopes(loss, wanted) for loss in losses]
+    found: dict[str, Tensor] = {}
+    for name, *slopes in zip(direct, *rows, strict=True):
+        zeros = torch.zeros_like(direct[name])
+        values = torch.stack([zeros if slope is None else slope for slope in slopes])
+        found[name] = values.to(accumulation(values))
+    return found
+
+
+def _slopes(loss: Tensor, sources: Sequence[Any]) -> Sequence[Tensor | None]:
+    """The loss's gradients at tensors and edges, differentiable again where gradients are enabled."""
+    return torch.autograd.grad(
+        loss, sources, create_graph=torch.is_grad_enabled(), retain_graph=True, allow_unused=True
+    )
 
 
 def _modes(module: nn.Module) -> list[bool]:
