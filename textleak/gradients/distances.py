@@ -27,6 +27,10 @@ class Compared(Protocol):
     def shared_squared(self) -> Tensor:
         """||G||², (P, 1)."""
 
+    @property
+    def entries(self) -> int:
+        """The numbers in each tensor."""
+
     def dot(self) -> Tensor:
         """<g, G>, (P, R)."""
 
@@ -57,7 +61,11 @@ class Distance:
         row_cosine: shell patterns of tables that "cosine" compares row by row (position tables).
         negligible: a tensor whose shared gradient's root mean square is below this fraction of the
             median tensor's is left out: its gradient is zero but for rounding (attention's key bias,
-            which softmax does not see) and its direction is noise.
+            which softmax does not see) and its direction is noise. In half precision an eighth of
+            the rounding counts if it is more. Seen in BERT: rounding is at 1e-17 (float64), 5e-9
+            (float32), 7e-5 (bfloat16), what is left at 1e-2 and above. "cosine" treats a dummy's
+            gradient alike: below the fraction it counts as orthogonal, since noise that a defence
+            put on a shared zero gives it a direction again.
         alpha: the weight of L1 in "tag".
     """
 
@@ -88,9 +96,12 @@ class Distance:
             ConfigError: none is left.
         """
         sizes = {name: _root_mean_square(gradient) for name, gradient in shared.items()}
-        present = [size for size in sizes.values() if size > 0]
-        least = self.negligible * median(present) if present else 0.0
-        weights = {name: self.weight(name) for name, size in sizes.items() if size > least}
+        typical = median([size for size in sizes.values() if size > 0] or [0.0])
+        weights = {
+            name: self.weight(name)
+            for name, size in sizes.items()
+            if size > typical * max(self.negligible, torch.finfo(shared[name].dtype).eps / 8)
+        }
         chosen = {name: weight for name, weight in weights.items() if weight > 0}
         if not chosen:
             raise ConfigError("no shared gradient is left to match: all are zero or weighted 0")
@@ -142,7 +153,11 @@ class Distance:
             torch.cat(values)
             for values in zip(*((p.dot(), p.squared(), p.shared_squared) for p in whole))
         )
-        return torch.cat([one_minus_cosine(dot, squared, shared), *rows])
+        cosines = one_minus_cosine(dot, squared, shared)  # (P, R)
+        entries = [part.entries for part in whole for _ in part.names]
+        mean_square = squared.detach() / squared.new_tensor(entries).unsqueeze(1)
+        heard = mean_square > self.negligible**2 * mean_square.median(0).values
+        return torch.cat([torch.where(heard, cosines, 1), *rows])
 
 
 def one_minus_cosine(dot: Tensor, squared: Tensor, shared_squared: Tensor) -> Tensor:

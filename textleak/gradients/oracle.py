@@ -38,6 +38,7 @@ class FormedPair:
         self.gradient = gradient
         self.shared = shared
         self.shared_squared = shared.square().sum().reshape(1, 1)
+        self.entries = shared.numel()
 
     def dot(self) -> Tensor:
         """<g, G>, (1, 1)."""

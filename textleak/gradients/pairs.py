@@ -7,6 +7,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from textleak.gradients.distances import one_minus_cosine
 from textleak.gradients.factors import Dense, Product
@@ -64,6 +65,7 @@ class FormedPair:
         self.gradients = torch.stack(list(gradients)).flatten(2)  # (P, R, numbers)
         self.shared = torch.stack([target.shared for target in targets])  # (P, *shape)
         self.shared_squared = torch.cat([target.squared for target in targets])
+        self.entries = targets[0].shared.numel()
 
     def dot(self) -> Tensor:
         """<g, G>, (P, R)."""
@@ -105,6 +107,7 @@ class FactoredPair:
         self.products = products
         self.target = target
         self.shared_squared = target.squared
+        self.entries = target.shared.numel()
 
     def dot(self) -> Tensor:
         """<g, G>, (1, R)."""
@@ -115,8 +118,21 @@ class FactoredPair:
         return self._statistics[1].unsqueeze(0)
 
     def residual(self) -> Tensor:
-        """||g - G||², (1, R)."""
-        return self.squared() - 2 * self.dot() + self.shared_squared
+        """||g - G||², (1, R).
+
+        The expansion cancels where g is close to G. Half of its digits are lost below the root of
+        the type's rounding; there a candidate's residual is formed, one candidate at a time.
+        """
+        expanded = self.squared() - 2 * self.dot() + self.shared_squared
+        rounding = torch.finfo(expanded.dtype).eps
+        near = (expanded.detach() < rounding**0.5 * self.shared_squared).squeeze(0).tolist()
+        if not any(near):
+            return expanded
+        columns = [
+            self._formed_residual(candidate) if close else expanded[:, candidate : candidate + 1]
+            for candidate, close in enumerate(near)
+        ]
+        return torch.cat(columns, 1)
 
     def absolute(self) -> Tensor:
         """The L1 norm of g - G, (1, R)."""
@@ -125,6 +141,16 @@ class FactoredPair:
     def row_cosine(self, negligible: float) -> Tensor:
         """Mean over rows of 1 - cos(g row, G row), (1, R)."""
         return self._full().row_cosine(negligible)
+
+    def _formed_residual(self, candidate: int) -> Tensor:
+        """||g - G||² of one candidate without cancellation, (1, 1); nothing formed is kept."""
+        products = [product.only(candidate) for product in self.products]
+
+        def residual() -> Tensor:
+            return FormedPair([form(products, self.target, 1)], [self.target]).residual()
+
+        formed: Tensor = checkpoint(residual, use_reentrant=False, preserve_rng_state=False)
+        return formed
 
     @cached_property
     def _statistics(self) -> tuple[Tensor, Tensor]:
