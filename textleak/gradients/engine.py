@@ -77,7 +77,7 @@ def _terms(
     that no rule knows, and gets its gradient the plain way, one candidate at a time.
     """
     edges: list[Any] = [call.edge for call in capture.calls]
-    slopes = _slopes(losses.sum(), edges + list(parameters.values()))
+    slopes = _slopes(losses, edges + list(parameters.values()))
     count = len(edges)
     terms = capture.terms(slopes[:count])
     direct = {
@@ -108,10 +108,15 @@ def _each_candidate(
     return found
 
 
-def _slopes(loss: Tensor, sources: Sequence[Any]) -> Sequence[Tensor | None]:
-    """The loss's gradients at tensors and edges, differentiable again where gradients are enabled."""
+def _slopes(losses: Tensor, sources: Sequence[Any]) -> Sequence[Tensor | None]:
+    """The summed losses' gradients at tensors and edges, differentiable where gradients are on."""
     return torch.autograd.grad(
-        loss, sources, create_graph=torch.is_grad_enabled(), retain_graph=True, allow_unused=True
+        losses,
+        sources,
+        torch.ones_like(losses),
+        create_graph=torch.is_grad_enabled(),
+        retain_graph=True,
+        allow_unused=True,
     )
 
 

@@ -128,6 +128,7 @@ class Discrete:
             facts,
             BatchScorer(model, matcher, options.chunk),
             row_span([dense]) if dense is not None else None,
+            lambda batch: verify(model, update, batch) < VERIFIED,
             self._on_sweep,
         )
 
