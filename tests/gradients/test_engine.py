@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from gradients.cases import CASES, Case, build, evaluate
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.gradients.cases import CASES, Case, build, evaluate
 from textleak.errors import ConfigError, ModelError, UpdateError
 from textleak.gradients import MATCHERS, Distance, EngineMatcher, Matcher, OracleMatcher, engine
 from textleak.gradients.distances import KINDS
@@ -232,7 +232,8 @@ def test_gradient_checkpointing_of_the_model_does_not_matter() -> None:
     for part in blocks:
         part.gradient_checkpointing = True
     torch.testing.assert_close(evaluate(matcher, case, dummy, 2), expected)
-    assert blocks and all(part.gradient_checkpointing for part in blocks)
+    assert blocks
+    assert all(part.gradient_checkpointing for part in blocks)
 
 
 @pytest.mark.parametrize("matcher", MATCHERS.names())

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from gradients.cases import build, evaluate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.gradients.cases import build, evaluate
 from textleak.errors import ConfigError
 from textleak.gradients import (
     Distance,
@@ -74,7 +74,9 @@ def test_the_residual_keeps_its_digits_near_zero(step: float) -> None:
 
 
 def test_tensors_with_a_negligible_gradient_are_left_out() -> None:
-    shared = {name: torch.full((3,), size) for name, size in zip("abc", (1.0, 0.5, 1e-8))}
+    shared = {
+        name: torch.full((3,), size) for name, size in zip("abc", (1.0, 0.5, 1e-8), strict=True)
+    }
     assert list(Distance().select(shared)) == ["a", "b"]
     assert list(Distance(negligible=0).select(shared)) == ["a", "b", "c"]
     assert Distance(weights={"*": 2.0, "b": 0}).select(shared) == {"a": 2.0}
