@@ -137,7 +137,15 @@ def bert_classifier(batch: int, length: int) -> Case:
 def gpt2(batch: int, length: int) -> Case:
     """Transposed linear layers and GPT-2's own activation."""
     config = GPT2Config(
-        vocab_size=VOCABULARY, n_embd=WIDTH, n_layer=1, n_head=2, n_positions=16, **NO_DROPOUT_GPT2
+        vocab_size=VOCABULARY,
+        n_embd=WIDTH,
+        n_layer=1,
+        n_head=2,
+        n_positions=16,
+        initializer_range=0.3,
+        bos_token_id=0,
+        eos_token_id=0,
+        **NO_DROPOUT_GPT2,
     )
     return _causal(GPT2LMHeadModel(config), batch, length)
 
@@ -152,6 +160,7 @@ def llama(batch: int, length: int) -> Case:
         num_attention_heads=2,
         num_key_value_heads=1,
         max_position_embeddings=16,
+        initializer_range=0.3,
     )
     return _causal(LlamaForCausalLM(config), batch, length)
 

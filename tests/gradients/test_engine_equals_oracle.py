@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from gradients.cases import CASES, build, evaluate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.gradients.cases import CASES, build, evaluate
 from textleak.gradients import Distance, EngineMatcher, OracleMatcher
 from textleak.gradients.distances import KINDS
 
 # Relative error of the slope's norm and of the distances. In float32 both ways round, at sums over
 # the same hundreds of terms; the distance keeps fewer digits where it is small beside its terms.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 2e-4}
+NORMS_IN_FLOAT32 = {"llama"}  # by its own code, whatever the type of its weights
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -38,4 +39,4 @@ def test_distance_and_slope(name: str, data: st.DataObject) -> None:
     expected = evaluate(OracleMatcher(case.module, shared, distance), case, dummy, candidates)
     for got, want in zip(found, expected, strict=True):
         error = float((got - want).norm() / want.norm())
-        assert error < TOLERANCE[dtype]
+        assert error < TOLERANCE[torch.float32 if name in NORMS_IN_FLOAT32 else dtype]

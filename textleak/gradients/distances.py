@@ -127,7 +127,9 @@ class Distance:
         if self.kind == "cosine-all":
             dot, squared, shared = (
                 (scale * torch.cat(values)).sum(0)
-                for values in zip(*((p.dot(), p.squared(), p.shared_squared) for p in compared))
+                for values in zip(
+                    *((p.dot(), p.squared(), p.shared_squared) for p in compared), strict=True
+                )
             )
             return one_minus_cosine(dot, squared, shared)
         total = (scale * self._of_tensors(compared)).sum(0)  # (R,)
@@ -151,7 +153,9 @@ class Distance:
             return torch.cat(rows)
         dot, squared, shared = (
             torch.cat(values)
-            for values in zip(*((p.dot(), p.squared(), p.shared_squared) for p in whole))
+            for values in zip(
+                *((p.dot(), p.squared(), p.shared_squared) for p in whole), strict=True
+            )
         )
         cosines = one_minus_cosine(dot, squared, shared)  # (P, R)
         entries = [part.entries for part in whole for _ in part.names]

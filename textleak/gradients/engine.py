@@ -77,7 +77,7 @@ def _terms(
     that no rule knows, and gets its gradient the plain way, one candidate at a time.
     """
     edges: list[Any] = [call.edge for call in capture.calls]
-    slopes = _slopes(losses, edges + list(parameters.values()))
+    slopes = _slopes(losses, torch.ones_like(losses), edges + list(parameters.values()))
     count = len(edges)
     terms = capture.terms(slopes[:count])
     direct = {
@@ -99,7 +99,7 @@ def _each_candidate(
     rows: list[Sequence[Tensor | None]] = [list(direct.values())]
     if len(losses) > 1:
         wanted = [parameters[name] for name in direct]
-        rows = [_slopes(loss, wanted) for loss in losses]
+        rows = [_slopes(losses, one, wanted) for one in torch.eye(len(losses)).to(losses)]
     found: dict[str, Tensor] = {}
     for name, *slopes in zip(direct, *rows, strict=True):
         zeros = torch.zeros_like(direct[name])
@@ -108,15 +108,11 @@ def _each_candidate(
     return found
 
 
-def _slopes(losses: Tensor, sources: Sequence[Any]) -> Sequence[Tensor | None]:
-    """The summed losses' gradients at tensors and edges, differentiable where gradients are on."""
+def _slopes(losses: Tensor, shares: Tensor, sources: Sequence[Any]) -> Sequence[Tensor | None]:
+    """Gradients of sum(losses * shares) at tensors and edges, with a graph if those are enabled."""
+    again = torch.is_grad_enabled()
     return torch.autograd.grad(
-        losses,
-        sources,
-        torch.ones_like(losses),
-        create_graph=torch.is_grad_enabled(),
-        retain_graph=True,
-        allow_unused=True,
+        losses, sources, shares, create_graph=again, retain_graph=True, allow_unused=True
     )
 
 
