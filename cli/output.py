@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from textleak.report.files import check_writable, write_text
 from textleak.report.folder import RunFolder
-from textleak.report.screen import Mode
+
+if TYPE_CHECKING:
+    from textleak.report.screen import Mode
 
 STDOUT = "-"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from textleak.config import RunConfig
 from textleak.errors import ConfigError, ModelError, UpdateError
 from textleak.models import TextModel
-from textleak.update import SharedUpdate, UpdateMetadata
+from textleak.update import SharedUpdate, UpdateMetadata, check_fits
 
 _RECIPE = {"model": "name", "weights": "weights", "weights_seed": "weights_seed"}
 _RECIPE["activation"] = "activation"
@@ -69,7 +69,13 @@ def completed(config: RunConfig, update: SharedUpdate) -> RunConfig:
 
 
 def check_same_model(update: SharedUpdate, model: TextModel) -> None:
-    """Raise ModelError if the update names other weights or another activation than the model's."""
+    """Refuse an update that was made with another model.
+
+    Raises:
+        UpdateError: a gradient fits no parameter of the model, or is not finite.
+        ModelError: the update names other weights or another activation than the model's.
+    """
+    check_fits(update, model.parameters)
     theirs, ours = update.metadata.model, model.recipe
     if theirs is None:
         return

@@ -35,9 +35,7 @@ class Screen:
         self._said: Iteration | None = None
 
     def __enter__(self) -> Screen:
-        """Say first what the run assumes."""
-        if self.mode == "plain":
-            self.console.print(header_view(self.progress.header))
+        """Nothing is shown yet: the run may still be refused."""
         return self
 
     def __exit__(
@@ -50,7 +48,9 @@ class Screen:
         self._stop()
 
     def begin(self, index: int, count: int, references: list[list[int]] | None) -> None:
-        """Another update is about to be attacked."""
+        """Another update is about to be attacked; before the first, say what the run assumes."""
+        if self.mode == "plain" and index == 0:
+            self.console.print(header_view(self.progress.header))
         self.progress.begin(index, count, references)
         if self.mode == "live":
             self._live = Live(
