@@ -78,7 +78,8 @@ def test_a_file_in_batches_is_scored_over_all(attack: Textleak, tmp_path: Path) 
     assert len(data["sequences"]) == 3
     assert [batch["size"] for batch in data["batches"]] == [2, 1]
     matches = [s["token_match"] for s in data["sequences"]]
-    assert data["token_match"] == pytest.approx(sum(matches) / 3) < 1.0
+    assert data["token_match"] == pytest.approx(sum(matches) / 3)
+    assert data["token_match"] < 1.0
     assert data["batches"][0]["history"][0]["iteration"] == 0
 
 
