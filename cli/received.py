@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from textleak.audit import PrivateText
+from textleak.client.reading import read_sentences
 from textleak.config import RunConfig
-from textleak.errors import ConfigError, ModelError, UpdateError
+from textleak.errors import ConfigError, DataError, ModelError, UpdateError
 from textleak.models import TextModel
 from textleak.update import SharedUpdate, UpdateMetadata, check_fits
 
@@ -53,6 +55,21 @@ def _lengths(text: str | None) -> tuple[int, ...] | None:
     if min(counts) < 1:
         raise ConfigError(f"--lengths expects numbers above 0, got {text!r}")
     return counts
+
+
+def read_truth(path: Path | None, update: SharedUpdate) -> PrivateText | None:
+    """The true sentences at `path`, with their classes if it has them.
+
+    Raises:
+        DataError: the file cannot be read, or has another number of sentences than the batch.
+    """
+    if path is None:
+        return None
+    sentences, labels = read_sentences(path)
+    count = update.metadata.batch_size
+    if count is not None and count != len(sentences):
+        raise DataError(f"{str(path)!r} has {len(sentences)} sentences, the update's batch {count}")
+    return PrivateText(sentences, labels if update.metadata.task == "classification" else None)
 
 
 def completed(config: RunConfig, update: SharedUpdate) -> RunConfig:

@@ -17,9 +17,7 @@ from textleak.report.record import batch_record, run_record, sequence_record
 from textleak.report.screen import Screen
 from textleak.update import SharedUpdate
 
-from .output import Output
-
-INTERRUPTED = 130
+from .output import INTERRUPTED, Output
 
 
 class Recording(Watcher):

@@ -124,6 +124,19 @@ def test_an_interruption_before_anything_was_found(attack: Textleak) -> None:
     assert data["verified"] is False
 
 
+def test_an_interruption_while_the_model_loads(
+    attack: Textleak, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*anything: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("textleak_cli.preparing.open_model", stop)
+    outcome = attack("--sentence", TEXT, "--save", "run")
+    assert outcome.code == 130
+    assert outcome.err == "textleak: interrupted before the attack began\n"
+    assert not Path("run").exists()
+
+
 def test_a_saved_run_can_be_replayed(attack: Textleak, textleak: Textleak, tmp_path: Path) -> None:
     first = attack("--sentence", TEXT, "--save", "run", "--set", "wrong=2")
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
@@ -170,6 +183,21 @@ def test_invert_scores_against_a_reference(
     )
     assert data["token_match"] == data["exact_rate"] == 1.0
     assert data["sequences"][0]["reference"] == "a dog"
+
+
+def test_invert_scores_classes_and_refuses_another_number_of_sentences(
+    textleak: Textleak, classifier_folder: str, tmp_path: Path
+) -> None:
+    task = ("--task", "classification", "-m", classifier_folder)
+    textleak("capture", "-s", TEXT, "--class", 2, *task, "-o", "u.safetensors")
+    line = json.dumps({"text": TEXT, "label": 2}) + "\n"
+    (tmp_path / "truth.jsonl").write_text(line)
+    command = ("invert", "u.safetensors", "-a", "fake", "--reference", "truth.jsonl")
+    assert written(textleak(*command, "--json", "-"))["label_accuracy"] == 1.0
+    (tmp_path / "truth.jsonl").write_text(line * 2)
+    outcome = textleak(*command)
+    assert outcome.code == 2
+    assert "has 2 sentences, the update's batch 1" in outcome.err
 
 
 def test_invert_takes_gradients_from_any_training(
