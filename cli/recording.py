@@ -80,6 +80,7 @@ class Recording(Watcher):
             count=self._count,
             history=self.screen.mode != "quiet",
         )
+        self.screen.stop()
         self.output.console.print(view)
 
 
