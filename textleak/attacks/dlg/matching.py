@@ -70,7 +70,7 @@ Iterate = tuple[Tensor, Tensor, int]  # variables (R, D), distances (R,), evalua
 
 
 def minimise(objective: Objective, start: Tensor, options: DlgOptions) -> Iterator[Iterate]:
-    """Yield the variables after every iteration; endless but for a stall of every restart."""
+    """Yield the start, then the variables after every iteration, until every restart rests."""
     runner: Callable[[Objective, Tensor, DlgOptions], Iterator[Iterate]]
     runner = _paper if options.optimizer == "paper" else _line_search
     return runner(objective, start, options)
@@ -78,6 +78,7 @@ def minimise(objective: Objective, start: Tensor, options: DlgOptions) -> Iterat
 
 def _line_search(objective: Objective, start: Tensor, options: DlgOptions) -> Iterator[Iterate]:
     solver = BatchedLBFGS(start, objective, LBFGSOptions(history=options.history))
+    yield solver.points, solver.values, solver.evaluations * len(start)
     while not bool(solver.stalled.all()):
         solver.step()
         yield solver.points, solver.values, solver.evaluations * len(start)
@@ -94,8 +95,9 @@ def _paper(objective: Objective, start: Tensor, options: DlgOptions) -> Iterator
         tolerance_grad=0,
         tolerance_change=0,
     )
-    values = torch.full((len(start),), torch.inf)
-    evaluations = 0
+    values, _ = objective(start)
+    evaluations = len(start)
+    yield start, values, evaluations
 
     def closure() -> Tensor:
         nonlocal values, evaluations
