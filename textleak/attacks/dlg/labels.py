@@ -151,7 +151,7 @@ class VocabularyLabels:
     def decide(self, variables: Tensor) -> Tensor:
         """Hard labels (B, T) from one batch's variables (size,)."""
         weights, words = (part[0] for part in self._split(variables[None]))
-        mass = weights[:, None] * words  # (L, V)
+        mass = (weights[:, None] * words).cpu()  # (L, V)
         found = masked_words(-mass.sum(0), self._count)
         return place_labels(self._facts, self._likely, mass[:, found], found)
 
@@ -188,7 +188,9 @@ class ClassLabels:
 
     def decide(self, variables: Tensor) -> Tensor:
         """Hard labels (B,) from one batch's variables (size,)."""
-        return self._known if self._known is not None else variables.view(self._shape).argmax(1)
+        return (
+            self._known if self._known is not None else variables.view(self._shape).argmax(1).cpu()
+        )
 
 
 def assignment(logits: Tensor, sweeps: int = 8) -> Tensor:

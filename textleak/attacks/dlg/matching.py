@@ -39,7 +39,8 @@ class Objective:
 
     def start(self, restarts: int) -> Tensor:
         """Random variables (R, D)."""
-        return torch.cat([self.dummy.start(restarts), self.labels.start(restarts)], 1)
+        parts = [self.dummy.start(restarts), self.labels.start(restarts)]
+        return torch.cat(parts, 1).to(self.model.device)
 
     def __call__(self, variables: Tensor) -> tuple[Tensor, Tensor]:
         """Distances (R,) and their gradients (R, D) at `variables` (R, D)."""
@@ -55,8 +56,8 @@ class Objective:
 
     def _losses(self, variables: Tensor, recorder: Recorder) -> Tensor:
         inputs, labels = torch.split(variables, [self.dummy.size, self.labels.size], dim=1)
-        mask = self.facts.attention_mask.repeat(len(variables), 1)
-        places = torch.arange(mask.shape[1]).expand_as(mask)
+        mask = self.facts.attention_mask.repeat(len(variables), 1).to(self.model.device)
+        places = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
         states = self.model.adapter.encode(
             self.model.module,
             inputs_embeds=self.dummy.embeddings(inputs, recorder),
