@@ -9,13 +9,11 @@ from pydantic import BaseModel
 
 from textleak.attacks.running import Run, carry_out
 from textleak.events import Event, Finished, Iteration, OnEvent, Started
-from textleak.gradients import parameter_gradients, relative_error
+from textleak.gradients import Agreement, agreement, parameter_gradients
 from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate, Reconstruction
 from textleak.update import SharedUpdate, check_fits
-
-VERIFIED = 1e-3  # a wrong word gives errors a hundred times this; rounding stays well below
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
@@ -84,14 +82,14 @@ class Attack(ABC, Generic[OptionsT]):
         check_fits(update, model.parameters)
         session = Session(model, on_event)
         session.emit(Started(attack=self.name))
-        candidate, error, interrupted = carry_out(
+        candidate, check, interrupted = carry_out(
             lambda: self.run(model, update, session),
             lambda found: verify(model, update, found.batch),
             session,
             model.module,
             seed,
         )
-        result = _reconstruction(self.name, session, candidate, error, interrupted)
+        result = _reconstruction(self.name, session, candidate, check, interrupted)
         session.emit(
             Finished(
                 evaluations=result.evaluations,
@@ -109,10 +107,10 @@ class Attack(ABC, Generic[OptionsT]):
         """The algorithm: return the recovered batch, reporting through `session` on the way."""
 
 
-def verify(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> float:
-    """Relative error of `batch`'s gradient against the shared one, over all shared tensors."""
+def verify(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> Agreement:
+    """Recompute `batch`'s gradient and compare it with the shared one, over all shared tensors."""
     gradients = parameter_gradients(model.module, lambda: model.loss(batch), list(update.gradients))
-    return relative_error(gradients, update.gradients)
+    return agreement(gradients, update.gradients)
 
 
 def batch_labels(batch: TokenBatch) -> list[list[int]]:
@@ -131,7 +129,7 @@ def label_texts(model: TextModel, batch: TokenBatch) -> list[list[str]]:
 
 
 def _reconstruction(
-    name: str, session: Session, candidate: Candidate, error: float, interrupted: bool
+    name: str, session: Session, candidate: Candidate, check: Agreement, interrupted: bool
 ) -> Reconstruction:
     token_ids = candidate.batch.filled()
     return Reconstruction(
@@ -142,7 +140,7 @@ def _reconstruction(
         labels=batch_labels(candidate.batch),
         evaluations=session.evaluations,
         seconds=session.seconds,
-        gradient_error=error,
-        verified=error < VERIFIED,
+        gradient_error=check.error,
+        verified=check.exact,
         interrupted=interrupted,
     )

@@ -12,6 +12,7 @@ from torch import nn
 
 Found = TypeVar("Found")
 Told = TypeVar("Told")
+Checked = TypeVar("Checked")
 
 
 class Run(Generic[Found, Told]):
@@ -49,22 +50,22 @@ class Run(Generic[Found, Told]):
 
 def carry_out(
     algorithm: Callable[[], Found],
-    check: Callable[[Found], float],
+    check: Callable[[Found], Checked],
     run: Run[Found, Told],
     module: nn.Module,
     seed: int,
-) -> tuple[Found, float, bool]:
+) -> tuple[Found, Checked, bool]:
     """Run an attack's algorithm, seeded, and leave the model as it was found.
 
     Args:
         algorithm: the attack itself.
-        check: the relative gradient error of what it found.
+        check: compares the gradient of what it found with the shared one.
         run: holds the best so far, for an interruption.
         module: the model that is put back on every way out.
         seed: seeds everything random.
 
     Returns:
-        What was found, its gradient error, and whether the user interrupted.
+        What was found, the outcome of the check, and whether the user interrupted.
 
     Raises:
         KeyboardInterrupt: interrupted before anything was found.

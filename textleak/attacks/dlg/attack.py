@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from textleak.attacks.base import VERIFIED, Attack, Session, verify
+from textleak.attacks.base import Attack, Session, verify
 from textleak.attacks.dlg.discrete import Scored, Search
 from textleak.attacks.dlg.dummy import make_dummy
 from textleak.attacks.dlg.facts import gather_facts, place_scores
@@ -48,7 +48,7 @@ class Dlg(Attack[DlgOptions]):
                 found = search.settle(found)
             if best is None or found.objective < best.objective:
                 best = found
-            if verify(model, update, best.batch) < VERIFIED:
+            if verify(model, update, best.batch).exact:
                 break
         if best is None:
             raise RuntimeError("the continuous stage ended before its first iteration")
@@ -130,7 +130,7 @@ class Discrete:
             facts,
             BatchScorer(model, matcher, options.chunk),
             row_span([dense]) if dense is not None else None,
-            lambda batch: verify(model, update, batch) < VERIFIED,
+            lambda batch: verify(model, update, batch).exact,
             self._on_sweep,
         )
 
