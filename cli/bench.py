@@ -113,18 +113,25 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     from rich.table import Table
 
     table = Table(title=f"{rows[0]['model']}, {rows[0]['threads']} threads", title_justify="left")
-    table.add_column("tokens", justify="right")
-    table.add_column("restarts", justify="right")
-    for column in ("oracle", "engine", "ratio", "floor", "oracle MB", "engine MB"):
+    for column in (
+        "T",
+        "B",
+        "R",
+        "oracle ms",
+        "engine ms",
+        "ratio",
+        "floor ms",
+        "oracle MB",
+        "engine MB",
+    ):
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(
-            f"{row['tokens']} × {row['batch']}",
-            str(row["restarts"]),
-            f"{row['seconds_oracle'] * 1e3:.1f} ms",
-            f"{row['seconds_engine'] * 1e3:.1f} ms",
+            *(str(row[key]) for key in ("tokens", "batch", "restarts")),
+            f"{row['seconds_oracle'] * 1e3:.1f}",
+            f"{row['seconds_engine'] * 1e3:.1f}",
             f"{row['ratio']:.1f}",
-            f"{row['floor_seconds'] * 1e3:.1f} ms",
+            f"{row['floor_seconds'] * 1e3:.1f}",
             f"{row['peak_bytes_oracle'] / 1e6:.0f}",
             f"{row['peak_bytes_engine'] / 1e6:.0f}",
         )
