@@ -25,7 +25,7 @@ from textleak.gradients.lowrank import compress
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
-@given(st.integers(1, 24), st.sampled_from([torch.float32, torch.float64]), st.integers(0, 99))
+@given(st.integers(1, 60), st.sampled_from([torch.float32, torch.float64]), st.integers(0, 99))
 def test_a_gradient_of_few_tokens_is_thin_to_rounding(
     rank: int, dtype: torch.dtype, seed: int
 ) -> None:
