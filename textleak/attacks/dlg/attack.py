@@ -79,13 +79,15 @@ class Continuous:
             _matcher(model, update, options, options.distance, word_weight=_dummy_weight(options)),
         )
         start = self._objective.start(options.restarts)
-        self._iterates = enumerate(minimise(self._objective, start, options), 1)
-        self._spent = 0
+        self._iterates = enumerate(minimise(self._objective, start, options))
+        self._spent = self._rounds = 0
 
     def advance(self) -> Candidate | None:
         """Run one round's iterations; the best restart decoded, None when all have come to rest."""
         found = None
-        for iteration, iterate in islice(self._iterates, self._options.iterations):
+        count = self._options.iterations + (self._rounds == 0)  # the start counts as iteration 0
+        self._rounds += 1
+        for iteration, iterate in islice(self._iterates, count):
             self._session.evaluations += iterate[2] - self._spent
             self._spent = iterate[2]
             found = self._decode(iterate)
