@@ -32,7 +32,7 @@ def active_rows(gradient: Tensor) -> Tensor:
     Rows that were not looked up are exactly zero, or all alike where noise was added: then the
     active ones are those above the widest step between sorted norms that leaves most rows below.
     """
-    norms = gradient.double().norm(dim=1)
+    norms: Tensor = gradient.double().norm(dim=1)
     if bool((norms == 0).any()):
         return norms.nonzero().flatten()
     ordered, order = norms.sort(descending=True)
