@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from statistics import median
 from typing import NamedTuple
@@ -60,4 +61,4 @@ def agreement(gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> 
 
 def _root_mean_square(tensor: Tensor) -> float:
     norm = float(torch.linalg.vector_norm(tensor, dtype=torch.float64))
-    return norm / max(tensor.numel(), 1) ** 0.5
+    return norm / math.sqrt(max(tensor.numel(), 1))
