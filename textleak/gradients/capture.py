@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from textleak.gradients.factors import Dense, Mixture, Product
-from textleak.gradients.layers import Rule, Term, by_candidate, rule_for
+from textleak.gradients.layers import Rule, Term, by_candidate
+from textleak.gradients.rules import rule_for
 
 Terms = dict[str, list[Term]]
 MakeTerms = Callable[[Tensor], Iterator[tuple[str, Term]]]

@@ -123,11 +123,3 @@ def runs_as(module: nn.Module, kind: type[nn.Module]) -> bool:
 def has(module: nn.Module, key: str) -> bool:
     """Whether `module` owns a parameter `key` (a parametrised one is computed, not owned)."""
     return module._parameters.get(key) is not None
-
-
-RULES: tuple[Rule, ...] = (LinearRule(), LayerNormRule(), EmbeddingRule())
-
-
-def rule_for(module: nn.Module) -> Rule | None:
-    """The rule that fits `module`, or None."""
-    return next((rule for rule in RULES if rule.fits(module)), None)
