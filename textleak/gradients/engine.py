@@ -22,20 +22,30 @@ class EngineMatcher(Matcher):
         self._targets = {name: Target(gradient) for name, gradient in self.shared.items()}
         self._rules = find_rules(module, self.shared)
 
-    def _evaluate(self, forward: Forward, candidates: int, batch: int) -> Tensor:
+    def _evaluate(
+        self, forward: Forward, candidates: int, batch: int, differentiable: bool
+    ) -> Tensor:
         with stand_ins(self.module, self.shared) as parameters:
             names = {id(parameters[name]): name for name in self.shared}
             capture = Capture(names, parameters, candidates, candidates * batch)
             with recording(self.module, capture, self._rules):
                 losses = check_losses(forward(capture), candidates)
-        terms = self._terms(capture, losses, {name: parameters[name] for name in self.shared})
+        terms = self._terms(
+            capture, losses, {name: parameters[name] for name in self.shared}, differentiable
+        )
         compared = {
             name: pair(terms.get(name, ()), target, candidates)
             for name, target in self._targets.items()
         }
         return self.distance(compared, self.weights)
 
-    def _terms(self, capture: Capture, losses: Tensor, parameters: Mapping[str, Tensor]) -> Terms:
+    def _terms(
+        self,
+        capture: Capture,
+        losses: Tensor,
+        parameters: Mapping[str, Tensor],
+        differentiable: bool,
+    ) -> Terms:
         """Gradient terms: captured ones, and plain ones of parameters used in any other way.
 
         A recognised layer keeps its parameters out of autograd. What autograd still reaches is a
@@ -44,7 +54,8 @@ class EngineMatcher(Matcher):
         slopes = torch.autograd.grad(
             losses.sum(),
             [*capture.edges, *parameters.values()],
-            create_graph=True,
+            create_graph=differentiable,
+            retain_graph=True,
             allow_unused=True,
         )
         count = len(capture.edges)

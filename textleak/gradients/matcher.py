@@ -60,7 +60,14 @@ class Matcher(ABC):
             for name in self.weights
         }
 
-    def __call__(self, forward: Forward, *, candidates: int = 1, batch: int = 1) -> Tensor:
+    def __call__(
+        self,
+        forward: Forward,
+        *,
+        candidates: int = 1,
+        batch: int = 1,
+        differentiable: bool = True,
+    ) -> Tensor:
         """Evaluate the distance of every candidate.
 
         Args:
@@ -68,6 +75,8 @@ class Matcher(ABC):
                 candidates' losses, shape (R,).
             candidates: R.
             batch: B, the sequences of one candidate.
+            differentiable: whether the distances can be differentiated; without it an evaluation
+                costs no second-order graph.
 
         Returns:
             Distances, shape (R,), differentiable with respect to whatever `forward` closes over;
@@ -78,10 +87,13 @@ class Matcher(ABC):
         """
         # The fused attention kernels have no second derivative; the plain one has.
         with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
-            return self._evaluate(forward, candidates, batch)
+            distances = self._evaluate(forward, candidates, batch, differentiable)
+        return distances if differentiable else distances.detach()
 
     @abstractmethod
-    def _evaluate(self, forward: Forward, candidates: int, batch: int) -> Tensor:
+    def _evaluate(
+        self, forward: Forward, candidates: int, batch: int, differentiable: bool
+    ) -> Tensor:
         """The algorithm: distances, shape (R,)."""
 
 

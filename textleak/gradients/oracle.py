@@ -65,15 +65,23 @@ class FormedPair:
 class OracleMatcher(Matcher):
     """Double backward, candidate by candidate; right for any module, and slow."""
 
-    def _evaluate(self, forward: Forward, candidates: int, batch: int) -> Tensor:
+    def _evaluate(
+        self, forward: Forward, candidates: int, batch: int, differentiable: bool
+    ) -> Tensor:
         with stand_ins(self.module, self.shared) as parameters:
             losses = check_losses(forward(TableLookup(parameters)), candidates)
         wanted = {name: parameters[name] for name in self.shared}
-        return torch.cat([self._distance(loss, wanted) for loss in losses])
+        return torch.cat([self._distance(loss, wanted, differentiable) for loss in losses])
 
-    def _distance(self, loss: Tensor, wanted: Mapping[str, Tensor]) -> Tensor:
+    def _distance(
+        self, loss: Tensor, wanted: Mapping[str, Tensor], differentiable: bool
+    ) -> Tensor:
         found = torch.autograd.grad(
-            loss, list(wanted.values()), create_graph=True, allow_unused=True
+            loss,
+            list(wanted.values()),
+            create_graph=differentiable,
+            retain_graph=True,
+            allow_unused=True,
         )
         compared = {}
         for (name, parameter), gradient in zip(wanted.items(), found, strict=True):
