@@ -97,3 +97,14 @@ def test_batch_statistics_couple_the_candidates_and_are_not_captured() -> None:
     assert BatchNormRule().fits(nn.BatchNorm2d(2).eval())
     assert not BatchNormRule().fits(nn.BatchNorm2d(2).train())
     assert not BatchNormRule().fits(nn.BatchNorm2d(2, track_running_stats=False).eval())
+
+
+def test_the_l2_distance_of_small_layers_is_exact_near_zero_in_single_precision() -> None:
+    model = network(3, 1, 1, 1, bias=True).float()
+    truth = torch.rand(1, CHANNELS, 9, 9)
+    label = torch.tensor([1])
+    shared = parameter_gradients(model, lambda: nn.functional.cross_entropy(model(truth), label))
+    matcher = EngineMatcher(model, shared, Distance("l2"))
+    value = matcher(lambda _: nn.functional.cross_entropy(model(truth), label))
+    whole = sum(float(gradient.square().sum()) for gradient in shared.values())
+    assert float(value) < 1e-11 * whole

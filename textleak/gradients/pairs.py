@@ -13,6 +13,10 @@ from textleak.gradients.factors import Product
 from textleak.gradients.layers import Formed, Term
 from textleak.gradients.lowrank import compress
 
+# A tensor of so few entries costs little to form, and its L2 then has no cancelling terms: near a
+# solution these hide the objective's slope in single precision.
+FORMED = 2**15
+
 
 class Target:
     """The shared gradient G of one tensor, prepared once for many evaluations.
@@ -144,6 +148,6 @@ def pair(terms: Sequence[Term], target: Target, candidates: int) -> FullPair | F
     if products and len(products) == len(terms):
         tokens = sum(product.right.shape[1] for product in products)
         rows, columns = target.matrix.shape
-        if tokens * (rows + columns) < rows * columns:
+        if rows * columns > FORMED and tokens * (rows + columns) < rows * columns:
             return FactoredPair(products, target, candidates)
     return FullPair(form(terms, target, candidates), target)
