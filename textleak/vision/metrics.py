@@ -72,6 +72,18 @@ def score_image(
     return ImageScore(error, psnr, ssim, recovered_label == true_label)
 
 
+def worst_psnr(recovered: Tensor, truth: Tensor) -> float:
+    """The PSNR in dB of the worst image of a batch (B, C, H, W), paired by optimal assignment.
+
+    >>> worst_psnr(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.1))
+    20.0
+    """
+    order = assign(recovered, truth)
+    errors = (_shown(recovered)[order] - _shown(truth)).square().flatten(1).mean(1)
+    worst = float(errors.max())
+    return round(-10 * math.log10(worst), 6) if worst > 0 else math.inf
+
+
 def _shown(images: Tensor) -> Tensor:
     """What a screen would show: brightness from 0 to 1."""
     return images.detach().cpu().double().nan_to_num(0.0).clamp(0, 1)

@@ -81,7 +81,7 @@ def first_linear(model: ImageModel) -> str:
                 and layer.in_features == size
                 and layer.bias is not None
             ):
-                return name
+                return str(name)
             raise ModelError(
                 f"analytic recovery needs a linear first layer with a bias over all {size} "
                 f"brightnesses; the first layer here is {type(layer).__name__} {name!r}"

@@ -44,10 +44,10 @@ class DLGOptions(BaseModel):
     inner: int = Field(default=20, ge=1)
     learning_rate: float = Field(default=1.0, gt=0)
     history: int = Field(default=100, ge=1)
-    restarts: int = Field(default=2, ge=1)
+    restarts: int = Field(default=1, ge=1)
     start: Literal["gray", "normal"] = "gray"
     schedule: Literal["together", "one-at-a-time"] = "together"
-    tolerance: float = Field(default=3e-5, ge=0)
+    tolerance: float = Field(default=5e-5, ge=0)
     precision: Literal["auto", "float64", "model"] = "auto"
     patience: int = Field(default=20, ge=1)
 
