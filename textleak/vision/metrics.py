@@ -80,8 +80,16 @@ def worst_psnr(recovered: Tensor, truth: Tensor) -> float:
     """
     order = assign(recovered, truth)
     errors = (_shown(recovered)[order] - _shown(truth)).square().flatten(1).mean(1)
-    worst = float(errors.max())
-    return round(-10 * math.log10(worst), 6) if worst > 0 else math.inf
+    return psnr_of(float(errors.max()))
+
+
+def psnr_of(mse: float) -> float:
+    """The PSNR in dB of a mean squared error, for brightness 0 to 1.
+
+    >>> psnr_of(0.01)
+    20.0
+    """
+    return round(-10 * math.log10(mse), 6) if mse > 0 else math.inf
 
 
 def _shown(images: Tensor) -> Tensor:
