@@ -55,8 +55,10 @@ class CurvatureHistory:
             self._store(rows, step[rows], turn[rows], with_step[rows], with_turn[rows])
 
     def _products(self, vectors: Tensor) -> Tensor:
-        """Of every pair with its row's vector, (R, 2m); two vectors in one call are slower."""
-        return torch.bmm(self._pairs, vectors[..., None].to(self._pairs))[..., 0].double()
+        """Of every pair with its row's vector, (R, 2m)."""
+        # Row by row: the batched product with one column is ten times slower on the CPU.
+        rows = zip(self._pairs, vectors.to(self._pairs), strict=True)
+        return torch.stack([pairs @ vector for pairs, vector in rows]).double()
 
     def _store(
         self, rows: Tensor, step: Tensor, turn: Tensor, with_step: Tensor, with_turn: Tensor
