@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.style import Style
@@ -57,14 +58,9 @@ class HalfBlocks:
             yield Segment("▀", Style.parse(style))
 
     def _shaded(self, row: int) -> Iterator[Segment]:
-        gray = self._picture.convert("L")
-        below = min(row + 1, gray.height - 1)
-        text = ""
-        for column in range(self.width):
-            pair = (gray.getpixel((column, row)), gray.getpixel((column, below)))
-            mean = sum(float(value) for value in pair if isinstance(value, int)) / 2
-            text += SHADES[min(int(mean / 256 * len(SHADES)), len(SHADES) - 1)]
-        yield Segment(text)
+        rows = np.asarray(self._picture.convert("L"), dtype=float)[row : row + 2]
+        places = (rows.mean(0) / 256 * len(SHADES)).astype(int)
+        yield Segment("".join(SHADES[place] for place in places))
 
     def _colour(self, column: int, row: int) -> str:
         value = self._picture.getpixel((column, row))
