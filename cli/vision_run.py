@@ -78,7 +78,7 @@ def prepare(given: dict[str, Any]) -> ImageRun:
         model=config.model,
         weights=model.recipe.weights if model.recipe else "given",
         weights_seed=config.weights_seed,
-        activation=config.activation,
+        activation=model.recipe.activation if model.recipe else config.activation,
         task="image",
         threat_model=threat_model,
         defences=update.metadata.defences,

@@ -4,7 +4,7 @@
     python examples/measure_images.py --data FOLDER --batch-size 4 --until 30
     python examples/measure_images.py --data FOLDER --defence gaussian:std=1e-3
 
-Pictures are taken evenly from the folder; each has a network of its own (weights seed = its number).
+Single pictures are taken evenly from the folder, batches are drawn from it; each update has a network of its own (weights seed = its number).
 CPU seconds are the process's own: what one idle core would need.
 """
 
@@ -37,6 +37,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--step", type=int, default=3, help="pictures between two updates")
     parser.add_argument("--batch-size", type=int, default=1)
+    parser.add_argument("--pictures", type=int, default=60, help="of the folder, for batches")
+    parser.add_argument("--draw", type=int, default=0, help="seeds which pictures make a batch")
     parser.add_argument("--model", default="lenet")
     parser.add_argument("--init", default="auto")
     parser.add_argument("--classes", type=int, default=10)
@@ -49,12 +51,23 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def places(asked: argparse.Namespace, number: int) -> list[int]:
+    """The pictures of update `number`: evenly spaced, or for a batch drawn without replacement."""
+    if asked.batch_size == 1:
+        return [number * asked.step]
+    draw = torch.Generator().manual_seed(asked.draw)
+    order: list[int] = torch.randperm(asked.pictures, generator=draw).tolist()
+    return order[number * asked.batch_size : (number + 1) * asked.batch_size]
+
+
 def measure(asked: argparse.Namespace, number: int) -> dict[str, Any]:
     """Attack one update and score it."""
-    step = max(asked.step, asked.batch_size)
-    place = ImageDataOptions(data=asked.data, index=number * step, batch_size=asked.batch_size)
-    images = load_images(place)
-    shape = tuple(images.pixels.shape[1:])
+    images = [
+        load_images(ImageDataOptions(data=asked.data, index=index))
+        for index in places(asked, number)
+    ]
+    pixels = torch.cat([image.pixels for image in images])
+    shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
     model = load_image_model(
         ImageModelOptions(
             name=asked.model, shape=shape, classes=asked.classes, init=asked.init,
@@ -62,7 +75,7 @@ def measure(asked: argparse.Namespace, number: int) -> dict[str, Any]:
         )
     )  # fmt: skip
     client = ImageClient(model, seed=number)
-    private = client.prepare(images.pixels, images.labels)
+    private = client.prepare(pixels, [image.labels[0] for image in images])
     update = client.share(private)
     for spec in asked.defence:
         update = parse_defence(spec)(update, seed=number)
@@ -74,7 +87,7 @@ def measure(asked: argparse.Namespace, number: int) -> dict[str, Any]:
     cpu = time.process_time() - cpu
     scores = audit(result, private).scores
     return {
-        "picture": images.sources[0],
+        "pictures": [image.sources[0] for image in images],
         "psnr": [round(score.psnr, 1) for score in scores],
         "ssim": [score.ssim and round(score.ssim, 4) for score in scores],
         "labels": sum(score.label_match for score in scores) / len(scores),

@@ -92,7 +92,7 @@ def _network(options: ImageModelOptions) -> ImageModel:
         name=options.name,
         weights="random",
         weights_seed=options.weights_seed,
-        activation=options.activation,
+        activation="sigmoid" if options.activation == "keep" else options.activation,
         fingerprint=fingerprint(module),
         image=ImageRecipe(shape=options.shape, classes=options.classes, init=init),
     )
