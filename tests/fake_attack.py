@@ -42,7 +42,8 @@ class FakeAttack(Attack[FakeOptions]):
                 raise KeyboardInterrupt
             left = max(0, self.options.iterations - iteration)
             session.evaluations += 2
-            candidate = blurred(truth, max(self.options.wrong, left), 10.0 ** (left / 10 - 3))
+            wrong = max(self.options.wrong, left)
+            candidate = blurred(truth, wrong, 10.0 ** (left / 10 - 3), len(model.tokenizer))
             session.progress(
                 candidate, stage="match", iteration=iteration, total=self.options.iterations
             )
@@ -55,25 +56,26 @@ def guess(model: TextModel, update: SharedUpdate) -> TokenBatch:
     """The same word everywhere, the first masked."""
     lengths = update.metadata.lengths or (4,)
     mask = length_mask(lengths)
-    ids = torch.full(mask.shape, 2023) * mask
+    word = len(model.tokenizer) // 2
+    ids = torch.full(mask.shape, word) * mask
     labels: torch.Tensor
     if model.task == "mlm":
         labels = torch.full(mask.shape, IGNORED)
-        labels[:, 1] = 2023
+        labels[:, 1] = word
     else:
         labels = torch.zeros(len(lengths), dtype=torch.long)
     return TokenBatch(ids, mask, labels)
 
 
-def blurred(truth: TokenBatch, wrong: int, objective: float) -> Candidate:
+def blurred(truth: TokenBatch, wrong: int, objective: float, vocabulary: int) -> Candidate:
     """The truth with its last `wrong` words replaced, the special tokens left alone."""
     ids, labels = truth.input_ids.clone(), truth.labels.clone()
     for row, length in enumerate(truth.lengths):
         places = range(max(1, length - 1 - wrong), length - 1)
         for place in places:
-            ids[row, place] = 2000 + place
             if labels.dim() == 2 and labels[row, place] != IGNORED:
-                labels[row, place] = 2000 + place
+                labels[row, place] = (labels[row, place] + 1) % vocabulary
+            ids[row, place] = (ids[row, place] + 1) % vocabulary
     batch = TokenBatch(ids, truth.attention_mask, labels)
     confidence = [[0.5] * length for length in truth.lengths]
     return Candidate(batch, confidence, objective)

@@ -15,6 +15,7 @@ import torch
 from huggingface_hub import get_session
 from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
 from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -101,6 +102,7 @@ def _source(name: str) -> str:
     if name == PACKAGED or name in SIZES:
         return str(_packaged_folder())
     if Path(name).is_dir():
+        _check_folder(Path(name))
         return name
     if name.count("/") > 1 or name.startswith((".", "~", "/")):
         raise ModelError(f"no model folder at {name!r}")
@@ -130,26 +132,31 @@ def _read(source: str, options: ModelOptions) -> tuple[PreTrainedTokenizerBase, 
             )
     except (OSError, ValueError, KeyError) as error:
         if Path(source).is_dir():
-            raise ModelError(_folder_problem(Path(source), error)) from error
+            what = f"cannot load a model from the folder {source!r}: {_line(error)}"
+            raise ModelError(what) from error
         where = (
             "it is not in the local cache and the Hub does not answer" if local else _line(error)
         )
         raise ModelError(
             f"{unknown('model', options.name, KNOWN)}; as a Hub id: {where}"
         ) from error
+    if len(tokenizer) > config.vocab_size:
+        raise ModelError(
+            f"{options.name!r}: its tokenizer has {len(tokenizer)} words, "
+            f"its model only {config.vocab_size}"
+        )
     if options.num_labels is not None:
         config.num_labels = options.num_labels
     config._attn_implementation = "eager"  # fused attention has no double backward on the CPU
     return tokenizer, config
 
 
-def _folder_problem(folder: Path, error: Exception) -> str:
+def _check_folder(folder: Path) -> None:
     what = f"cannot load a model from the folder {str(folder)!r}: "
     if not (folder / "config.json").is_file():
-        return what + "it has no config.json"
+        raise ModelError(what + "it has no config.json")
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
-        return what + "it has no tokenizer (tokenizer.json or vocab.txt)"
-    return what + _line(error)
+        raise ModelError(what + "it has no tokenizer (tokenizer.json or vocab.txt)")
 
 
 @cache
@@ -183,7 +190,7 @@ def _build(
                 output_loading_info=True,
                 local_files_only=local_only(source),
             )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"cannot load weights of {options.name!r}: {_line(error)}") from error
     missing = sorted(info["missing_keys"])
     if not missing:
