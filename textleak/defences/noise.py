@@ -33,11 +33,11 @@ class Noise(Defence[NoiseOptions]):
         self, gradients: dict[str, Tensor], generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Add `std` times a draw of variance 1, tensor by tensor in the order of their names."""
-        return {
-            name: gradients[name]
-            + (self.options.std * self.draw(gradients[name].shape, generator)).to(gradients[name])
+        noise = {
+            name: self.options.std * self.draw(gradients[name].shape, generator)
             for name in sorted(gradients)
         }
+        return {name: tensor + noise[name].to(tensor) for name, tensor in gradients.items()}
 
     @abstractmethod
     def draw(self, shape: torch.Size, generator: torch.Generator) -> Tensor:

@@ -74,7 +74,7 @@ class LBFGSMatching(ImageAttack[OptionsT], Generic[OptionsT]):
         lowest: list[float] = []
         for iteration in range(1, options.iterations + 1):
             search.advance(iteration)
-            candidate = objective.candidate(search.points, search.values)
+            candidate = objective.candidate(search.points, search.values).to(model.dtype)
             session.progress(
                 candidate, stage="match", iteration=iteration, total=options.iterations
             )
@@ -85,7 +85,7 @@ class LBFGSMatching(ImageAttack[OptionsT], Generic[OptionsT]):
                 lowest[-1] < 0.99 * lowest[-1 - options.patience]
             ):
                 break
-        return candidate.to(model.dtype)
+        return candidate
 
 
 class DLG(LBFGSMatching[DLGOptions]):
@@ -117,7 +117,9 @@ class _Search:
             self.points, self.values = self._joint.points, self._joint.values
             self.stalled = bool(self._joint.stalled.all())
             return
-        part = self._objective.image_part(iteration % self._objective.batch).to(self.points.device)
+        part = self._objective.image_part((iteration - 1) % self._objective.batch).to(
+            self.points.device
+        )
 
         def closure(moving: Tensor) -> tuple[Tensor, Tensor]:
             values, slopes = self._objective(self.points.index_copy(1, part, moving))

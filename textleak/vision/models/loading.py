@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -64,7 +65,7 @@ def load_image_model(options: ImageModelOptions) -> ImageModel:
     check_activation(options.activation)
     if options.name in NETWORKS:
         model = _network(options)
-    elif "/" in options.name or options.name.startswith("."):
+    elif "/" in options.name or Path(options.name).is_dir():
         model = load_hub_classifier(options.name, options.activation)
     else:
         raise ModelError(
