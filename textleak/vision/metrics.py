@@ -33,6 +33,7 @@ class ImageScore:
 def mean_squared_errors(recovered: Tensor, truth: Tensor) -> Tensor:
     """Of every pair of images, (N, M), for batches (N, C, H, W) and (M, C, H, W).
 
+    >>> import torch
     >>> mean_squared_errors(torch.zeros(1, 1, 2, 2), torch.ones(2, 1, 2, 2)).tolist()
     [[1.0, 1.0]]
     """
@@ -42,6 +43,7 @@ def mean_squared_errors(recovered: Tensor, truth: Tensor) -> Tensor:
 def assign(recovered: Tensor, truth: Tensor) -> list[int]:
     """For each true image the index of its recovered one, by the least total squared error.
 
+    >>> import torch
     >>> a, b = torch.zeros(1, 2, 2), torch.ones(1, 2, 2)
     >>> assign(torch.stack([a, b]), torch.stack([b, a]))
     [1, 0]
@@ -57,6 +59,7 @@ def score_image(
 ) -> ImageScore:
     """Score one recovered image (C, H, W) against the true one.
 
+    >>> import torch
     >>> image = torch.rand(3, 16, 16)
     >>> score_image(image, image, 4, 4)
     ImageScore(mse=0.0, psnr=inf, ssim=1.0, label_match=True)
@@ -75,6 +78,7 @@ def score_image(
 def worst_psnr(recovered: Tensor, truth: Tensor) -> float:
     """The PSNR in dB of the worst image of a batch (B, C, H, W), paired by optimal assignment.
 
+    >>> import torch
     >>> worst_psnr(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.1))
     20.0
     """
