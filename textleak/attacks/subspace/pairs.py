@@ -1,0 +1,96 @@
+"""The word-place pairs that a batch may hold, and layer 0's attention among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from textleak.evidence.first_layer import FirstLayer
+from textleak.evidence.spans import Span
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The ids that frame every sentence."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Query:
+    """What one pair's query makes of a sentence that holds the pairs with multiplicity y.
+
+    Its context per head h is sum_e y_e weights[h, e] value_e / sum_e y_e weights[h, e].
+
+    Attributes:
+        weights: (h, E) exponentiated attention scores.
+        outside: (h, K, E) each weighted value's part outside the context span.
+    """
+
+    weights: Array
+    outside: Array
+
+
+class Pairs:
+    """Candidate pairs of one batch.
+
+    Args:
+        layer: the public first layer.
+        pairs: (word id, place) each.
+        settled: for each whether it is proven to occur.
+        span: the span of layer 0's contexts.
+        frame: the ids of [CLS] and [SEP].
+    """
+
+    def __init__(
+        self,
+        layer: FirstLayer,
+        pairs: Sequence[tuple[int, int]],
+        settled: Sequence[bool],
+        span: Span,
+        frame: Frame,
+    ) -> None:
+        self.layer, self.span, self.frame = layer, span, frame
+        words = torch.tensor([w for w, _ in pairs])
+        places = torch.tensor([t for _, t in pairs])
+        self.words: NDArray[np.int64] = words.numpy()
+        self.places: NDArray[np.int64] = places.numpy()
+        self.settled: NDArray[np.bool_] = np.array(settled, dtype=bool)
+        self.ends: NDArray[np.bool_] = self.words == frame.last
+        self.width = int(places.max()) + 1
+        self.index = {pair: e for e, pair in enumerate(pairs)}
+        self._q, self._k, self._v = layer.projected(layer.inputs(words, places))
+        complement = span.complement.unflatten(-1, (layer.heads, -1))  # (K, h, d)
+        self._outside = torch.einsum("khd,ehd->hke", complement, self._v)
+        self.opening = self.index[(frame.first, 0)]
+        self._opening_query: Query | None = None
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def query(self, pair: int) -> Query:
+        """The attention of `pair` to every pair."""
+        if pair == self.opening and self._opening_query is not None:
+            return self._opening_query
+        scores = torch.einsum("hd,ehd->he", self._q[pair], self._k) / self._q.shape[-1] ** 0.5
+        weights = (scores - scores.amax(1, keepdim=True)).exp()
+        query = Query(weights.numpy(), (self._outside * weights[:, None]).numpy())
+        if pair == self.opening:
+            self._opening_query = query
+        return query
+
+    def sentence(self, chosen: Sequence[int]) -> tuple[int, ...]:
+        """The word ids of chosen pairs in the order of their places."""
+        return tuple(int(self.words[e]) for e in chosen)
+
+    def residuals(self, sentences: Tensor) -> Tensor:
+        """How far the contexts of whole sentences (S, T) lie outside their span; (S, T)."""
+        return self.span.residual(self.layer.contexts(sentences))

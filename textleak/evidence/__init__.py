@@ -1,0 +1,1 @@
+"""What one shared update proves in closed form, before any search."""

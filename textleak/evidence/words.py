@@ -1,0 +1,96 @@
+"""Which words and places a batch used, from the gradients of the embedding tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from textleak.evidence.spans import spectral_rank
+
+
+@dataclass(frozen=True)
+class UsedWords:
+    """The words of a batch and what is known of their input gradients.
+
+    Attributes:
+        ids: (W,) word ids, rising.
+        deltas: (W, H) the sum of the gradients at the inputs of all places of each word, float64;
+            for a tied table without the part inside `decoder`.
+        decoder: (M, H) orthonormal rows that span the decoder's part of a tied table; (0, H) untied.
+    """
+
+    ids: Tensor
+    deltas: Tensor
+    decoder: Tensor
+
+
+def active_rows(gradient: Tensor) -> Tensor:
+    """The rows of an embedding table's gradient that were looked up; (n,) indices.
+
+    Rows that were not looked up are exactly zero, or all alike where noise was added: then the
+    active ones are those above the widest step between sorted norms that leaves most rows below.
+    """
+    norms = gradient.double().norm(dim=1)
+    if bool((norms == 0).any()):
+        return norms.nonzero().flatten()
+    ordered, order = norms.sort(descending=True)
+    most = len(ordered) // 2
+    steps = ordered[:most].log() - ordered[1 : most + 1].log()
+    # Noise alone makes neighbours differ by less than a percent below the very top.
+    edges = (steps > steps.median() * 50).nonzero().flatten()
+    count = int(edges[-1]) + 1 if len(edges) else 0
+    return order[:count].sort().values
+
+
+def untied_words(gradient: Tensor) -> UsedWords:
+    """The words of the batch from the gradient (V, H) of a word table that only the input uses."""
+    ids = active_rows(gradient)
+    return UsedWords(ids, gradient[ids].double(), torch.zeros(0, gradient.shape[1]).double())
+
+
+def tied_words(gradient: Tensor) -> UsedWords:
+    """The words of the batch from the gradient (V, H) of a table that input and decoder share.
+
+    Every row has a decoder part; these parts span at most as many dimensions as positions bore loss.
+    The rows of absent words have nothing else, and they are most of the table: the span is found on
+    row-normalised rows, and rows that do not lie in it are the words of the batch.
+    """
+    rows = gradient.double()
+    norms = rows.norm(dim=1)
+    unit = rows / norms.clamp_min(1e-300)[:, None]
+    decoder = _majority_span(unit[norms > 0])
+    deltas = rows - rows @ decoder.T @ decoder
+    rest = deltas.norm(dim=1) / norms.clamp_min(1e-300)  # rounding only, for absent words
+    ids = _outliers(rest)
+    return UsedWords(ids, deltas[ids], decoder)
+
+
+def _majority_span(unit: Tensor, sample: int = 1536) -> Tensor:
+    """Orthonormal rows of the low-dimensional span in which all but a few of the rows lie.
+
+    A row from outside brings a direction that no other row has, so its leverage is near 1.
+    """
+    generator = torch.Generator().manual_seed(0)
+    chosen = unit[torch.randperm(len(unit), generator=generator)[:sample]]
+    for _ in range(3):
+        left, values, right = torch.linalg.svd(chosen, full_matrices=False)
+        rank = spectral_rank(values)
+        alone = left[:, :rank].square().sum(1) > 0.5
+        if not bool(alone.any()):
+            break
+        chosen = chosen[~alone]
+    return right[:rank]
+
+
+def _outliers(rest: Tensor) -> Tensor:
+    """Rows whose remainder stands above the bulk's, split at the widest step; (n,) indices."""
+    bulk = rest.median().clamp_min(1e-300)
+    ordered, order = rest.sort(descending=True)
+    logs = (ordered / bulk).clamp_min(1e-3).log()
+    high = int((logs > 1.0).sum())  # the bulk itself lies within a factor of e of its median
+    if high == 0:
+        return order[:0]
+    steps = logs[:high] - logs[1 : high + 1]
+    return order[: int(steps.argmax()) + 1].sort().values
