@@ -1,0 +1,46 @@
+"""The shared gradient as a thin product, exact to rounding."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+START = 32
+ROUNDING = 16
+
+
+class LowRank(NamedTuple):
+    """A matrix `left @ rightᵀ`: left (rows, k), right (columns, k)."""
+
+    left: Tensor
+    right: Tensor
+
+
+def compress(matrix: Tensor) -> LowRank | None:
+    """Write `matrix` as a thin product, or return None where that does not pay or is not exact.
+
+    The randomised range finder of Halko, Martinsson and Tropp (2011), section 4.2, its rank doubled
+    until what is left out is no larger than rounding of the matrix itself.
+
+    Args:
+        matrix: shape (rows, columns).
+
+    Returns:
+        The factors, or None: the rank is so high (noise, pruning, a large batch) that the product
+        with the matrix itself is cheaper.
+    """
+    rows, columns = matrix.shape
+    most = rows * columns // (2 * (rows + columns))
+    bound = ROUNDING * torch.finfo(matrix.dtype).eps * matrix.norm()
+    generator = torch.Generator().manual_seed(0)
+    rank = START
+    while rank <= most:
+        probe = torch.randn(columns, rank, generator=generator, dtype=matrix.dtype)
+        basis, _ = torch.linalg.qr(matrix @ probe.to(matrix.device))  # (rows, k)
+        right = matrix.mT @ basis  # (columns, k)
+        if torch.addmm(matrix, basis, right.mT, beta=-1).norm() <= bound:
+            return LowRank(basis, right)
+        rank *= 2
+    return None
