@@ -9,6 +9,7 @@ has its row equal to that one d, so the row is orthogonal to n(v, t) for the tru
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -67,7 +68,12 @@ def orthogonality_threshold(cosines: Tensor) -> float:
 
 
 def place_words(
-    layer: FirstLayer, ids: Tensor, deltas: Tensor, at_places: Tensor | None, places: int
+    layer: FirstLayer,
+    ids: Tensor,
+    deltas: Tensor,
+    at_places: Tensor | None,
+    places: int,
+    alternatives: Mapping[int, Tensor] | None = None,
 ) -> Placement:
     """Settle the places of words, first those that stand at one place, then by elimination.
 
@@ -81,15 +87,26 @@ def place_words(
         deltas: (W, H) their rows of the word table's gradient.
         at_places: (T, H) rows of the position table's gradient; None if not shared.
         places: how many places T the batch uses.
+        alternatives: word indices whose row is one of several (A, H), or unknown (0, H).
     """
     grid = torch.arange(places).expand(len(ids), places)
     normals = layer.normalised(ids[:, None].expand_as(grid), grid)  # (W, T, H)
+    unsure = dict(alternatives or {})
     cosines = alignment(deltas, normals)
-    threshold = orthogonality_threshold(cosines)
-    state = _Elimination(normals, deltas.clone(), at_places, threshold)
-    for word, place in enumerate(cosines.argmin(1).tolist()):
+    sure = [word for word in range(len(ids)) if word not in unsure]
+    threshold = orthogonality_threshold(cosines[sure])
+    state = _Elimination(normals, deltas.clone(), at_places, threshold, set(unsure))
+    for word in sure:
+        place = int(cosines[word].argmin())
         if float(cosines[word, place]) < threshold:
             state.settle(word, place, state.words[word].clone())
+    for word, rows in unsure.items():
+        if len(rows):
+            trial = alignment(rows, normals[word].expand(len(rows), -1, -1))
+            row, place = divmod(int(trial.argmin()), places)
+            if float(trial.min()) < threshold:
+                state.know(word, rows[row])
+                state.settle(word, place, rows[row].clone())
     state.run()
     return state.placement()
 
@@ -98,8 +115,14 @@ class _Elimination:
     """Takes settled gradients off word and position rows until nothing more follows."""
 
     def __init__(
-        self, normals: Tensor, words: Tensor, places: Tensor | None, threshold: float
+        self,
+        normals: Tensor,
+        words: Tensor,
+        places: Tensor | None,
+        threshold: float,
+        unsure: set[int],
     ) -> None:
+        self.unsure = unsure
         self.normals = normals
         self.words = words
         self.places = None if places is None else places.double().clone()
@@ -116,9 +139,16 @@ class _Elimination:
             self.places[place] -= delta
             self.place_scale[place] = max(float(self.place_scale[place]), float(delta.norm()))
 
+    def know(self, word: int, delta: Tensor) -> None:
+        """The row of an unsure word turned out to be `delta`."""
+        self.unsure.discard(word)
+        self.words[word] = delta
+        self.word_scale[word] = delta.norm()
+
     def open_words(self) -> Tensor:
         """Words whose row is not used up."""
         left = self.words.norm(dim=1) / self.word_scale.clamp_min(1e-300)
+        left[list(self.unsure)] = 1.0
         return (left > self._rounding).nonzero().flatten()
 
     def open_places(self) -> Tensor:
@@ -157,6 +187,8 @@ class _Elimination:
     def _by_word(self) -> bool:
         places = self.open_places()
         for word in self.open_words().tolist():
+            if word in self.unsure:
+                continue
             rest = self.words[word]
             cosines = alignment(rest[None], self.normals[word, places][None]).flatten()
             if len(cosines) == 0:

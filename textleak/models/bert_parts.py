@@ -5,7 +5,8 @@ from __future__ import annotations
 EMBEDDINGS = "bert.embeddings."
 TYPE_TABLE = EMBEDDINGS + "token_type_embeddings.weight"
 EMBEDDING_NORM = EMBEDDINGS + "LayerNorm."
-HEAD_DENSE = "cls.predictions.transform.dense."
+HEAD_TRANSFORM = "cls.predictions.transform"
+HEAD_DENSE = HEAD_TRANSFORM + ".dense."
 DECODER_BIAS = "cls.predictions.bias"
 CLASSIFIER = "classifier."
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from textleak.attacks.base import Attack, Session
 from textleak.attacks.subspace.assembly import Assembly, assemble
 from textleak.attacks.subspace.candidates import context_span, find_candidates
-from textleak.attacks.subspace.finish import finish_classification, pad_sentences
+from textleak.attacks.subspace.finish import finish_classification, finish_masked, pad_sentences
 from textleak.attacks.subspace.pairs import Frame, Pairs
 from textleak.evidence.first_layer import FirstLayer
 from textleak.models.batch import TokenBatch
@@ -55,7 +55,8 @@ class Subspace(Attack[SubspaceOptions]):
         assembly = assemble(pairs, report, attempts=self.options.attempts)
         session.evaluations = assembly.evaluations
         sentences = [pairs.sentence(chosen) for chosen in assembly.proven]
-        return finish_classification(model, update, sentences, found.stages)
+        finish = finish_masked if model.task == "mlm" else finish_classification
+        return finish(model, update, sentences, found.stages)
 
 
 def _unlabelled(model: TextModel, sentences: list[tuple[int, ...]]) -> Candidate:

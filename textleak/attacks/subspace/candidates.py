@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from textleak.evidence.decoder import decoder_part, input_rows
 from textleak.evidence.first_layer import FirstLayer
 from textleak.evidence.places import place_words
 from textleak.evidence.spans import Span, row_span
@@ -34,25 +35,43 @@ class Candidates:
 def find_candidates(model: TextModel, update: SharedUpdate, layer: FirstLayer) -> Candidates:
     """The word-place pairs that `update` allows."""
     shared = update.gradients
-    words = shared.get(model.adapter.word_table)
+    table = shared.get(model.adapter.word_table)
     at_places = shared.get(model.adapter.position_table)
-    if words is None or model.task == "mlm":
+    if table is None:
         raise NotImplementedError
-    used = untied_words(words)
+    ids, rows, unsure = _input_rows(model, update, table)
     places = len(active_rows(at_places)) if at_places is not None else model.max_length
-    rows = None if at_places is None else at_places[:places]
-    placed = place_words(layer, used.ids, used.deltas, rows, places)
-    settled = [(int(used.ids[word]), place) for word, place in placed.settled]
+    position_rows = None if at_places is None else at_places[:places]
+    placed = place_words(layer, ids, rows, position_rows, places, unsure)
+    settled = [(int(ids[word]), place) for word, place in placed.settled]
     open_places = range(places) if placed.open_places is None else placed.open_places
     known = set(settled)
     loose = [
-        (int(used.ids[word]), place)
+        (int(ids[word]), place)
         for place in open_places
         for word in placed.open_words
-        if (int(used.ids[word]), place) not in known
+        if (int(ids[word]), place) not in known
     ]
-    note = f"{len(used.ids)} words; {len(settled)} places settled, {len(loose)} pairs open"
+    note = f"{len(ids)} words; {len(settled)} pairs settled, {len(loose)} open"
     return Candidates(settled + loose, [True] * len(settled) + [False] * len(loose), (note,))
+
+
+def _input_rows(
+    model: TextModel, update: SharedUpdate, table: Tensor
+) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
+    """The batch's words, their rows, and which rows are one of several alternatives."""
+    if model.task == "classification":
+        used = untied_words(table)
+        return used.ids, used.deltas, {}
+    used = tied_words(table)
+    bias_gradient = update.gradients.get(parts.DECODER_BIAS)
+    if bias_gradient is None:
+        return used.ids, used.deltas, {i: used.deltas[:0] for i in range(len(used.ids))}
+    words = model.word_table.detach()
+    bias = model.module.get_parameter(parts.DECODER_BIAS).detach()
+    part = decoder_part(table, bias_gradient, used.decoder, used.ids, words, bias)
+    rows, unsure = input_rows(part, table, bias_gradient, used.ids, words, bias)
+    return used.ids, rows, unsure
 
 
 def context_span(model: TextModel, update: SharedUpdate) -> Span | None:

@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from textleak.evidence.labels import class_counts, logit_gradients
+from textleak.evidence.masks import loss_bearing, masked_labels
 from textleak.models import bert_parts as parts
-from textleak.models.batch import TokenBatch, length_mask
+from textleak.models.batch import IGNORED, TokenBatch, length_mask
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate
 from textleak.update import SharedUpdate
@@ -53,4 +54,38 @@ def finish_classification(
             for _ in range(n)]
     order = torch.tensor([s for s, _ in rows])
     batch = TokenBatch(ids[order], mask[order], torch.tensor([c for _, c in rows]))
+    return Candidate(batch, [[1.0] * n for n in batch.lengths], 0.0, notes=stages)
+
+
+def finish_masked(
+    model: TextModel,
+    update: SharedUpdate,
+    sentences: list[tuple[int, ...]],
+    stages: tuple[str, ...],
+) -> Candidate:
+    """Masked positions and the words under them."""
+    ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
+    labels = torch.full_like(ids, IGNORED)
+    dense = update.gradients.get(parts.HEAD_DENSE + "weight")
+    if dense is None:
+        masked = ids == int(model.tokenizer.mask_token_id)
+        labels[masked] = ids[masked]
+        return Candidate(TokenBatch(ids, mask, labels), [[1.0] * len(r) for r in sentences], 0.0)
+    with torch.no_grad():
+        states = model.adapter.encode(model.module, input_ids=ids, attention_mask=mask)
+    places = mask.nonzero()  # (N, 2)
+    tokens = states[mask.bool()]
+    bearing = loss_bearing(dense, tokens)
+    transform = model.module.get_submodule(parts.HEAD_TRANSFORM)
+    bias = model.module.get_parameter(parts.DECODER_BIAS).detach()
+    bias_gradient = update.gradients.get(parts.DECODER_BIAS)
+    candidates = (
+        (bias_gradient < 0).nonzero().flatten()
+        if bias_gradient is not None
+        else torch.tensor(sorted({w for row in sentences for w in row}))
+    )
+    table = model.word_table.detach()
+    words, _ = masked_labels(dense, transform, tokens[bearing], table, bias, candidates)
+    labels[places[bearing, 0], places[bearing, 1]] = words
+    batch = TokenBatch(ids, mask, labels)
     return Candidate(batch, [[1.0] * n for n in batch.lengths], 0.0, notes=stages)
