@@ -67,7 +67,7 @@ def input_rows(
         its alternatives (A, H), one per position whose label is not settled.
     """
     m = len(part.states)
-    p = probabilities(part.states, table.double(), bias.double())[:, present]  # (M, W)
+    p = probabilities(part.states.to(table.dtype), table, bias)[:, present].double()  # (M, W)
     rows = gradient[present].double() - p.T @ part.states / m
     loose = [j for j, label in enumerate(part.labels) if label < 0]
     unsure = {
@@ -106,8 +106,8 @@ def decoder_part(
     labels = masked_words(bias_gradient, m)
     inside = set(present.tolist())
     clean = [v for v, n in labels.items() if n == 1 and v not in inside]
-    rows = gradient.double() @ span.T  # (V, M)
-    words = table.double() @ span.T
+    rows = (gradient @ span.T.to(gradient.dtype)).double()  # (V, M)
+    words = (table @ span.T.to(table.dtype)).double()
     b = bias.double()
     absent = _sample_absent(bias_gradient, present, labels, 60 * m + 600)
     problem = _Mixture(rows[absent] * m, bias_gradient.double()[absent] * m, words, b, absent)
