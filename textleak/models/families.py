@@ -15,6 +15,9 @@ class FamilyAdapter(Protocol):
 
     word_table: str
     position_table: str
+    head_dense: str
+    decoder_bias: str
+    classifier_bias: str
 
     def encode(self, module: nn.Module, **inputs: Tensor) -> Tensor:
         """Hidden states (N, T, H) of the encoder for `input_ids` or `inputs_embeds`."""
@@ -28,6 +31,9 @@ class BertAdapter:
 
     word_table = "bert.embeddings.word_embeddings.weight"
     position_table = "bert.embeddings.position_embeddings.weight"
+    head_dense = "cls.predictions.transform.dense.weight"
+    decoder_bias = "cls.predictions.bias"
+    classifier_bias = "classifier.bias"
 
     def encode(self, module: nn.Module, **inputs: Tensor) -> Tensor:
         """Hidden states (N, T, H) of the encoder for `input_ids` or `inputs_embeds`."""

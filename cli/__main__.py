@@ -1,0 +1,5 @@
+"""`python -m textleak_cli` is `textleak`."""
+
+from .main import main
+
+main()

@@ -1,0 +1,75 @@
+"""`textleak attack`: client, update and attack in one go."""
+
+from __future__ import annotations
+
+import typer
+
+from . import options as o
+from .output import Output
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def attack(
+    sentence: o.Sentence = None,
+    file: o.File = None,
+    batch_size: o.BatchSize = None,
+    classes: o.Classes = None,
+    model: o.Model = None,
+    weights: o.Weights = None,
+    weights_seed: o.WeightsSeed = None,
+    activation: o.Activation = None,
+    num_labels: o.NumLabels = None,
+    task: o.Task = None,
+    device: o.Device = None,
+    threads: o.Threads = None,
+    dropout: o.Dropout = None,
+    mask_rate: o.MaskRate = None,
+    share: o.Share = None,
+    attack: o.AttackName = None,
+    labels: o.Labels = None,
+    settings: o.Settings = None,
+    config: o.Config = None,
+    seed: o.Seed = None,
+    every: o.Every = None,
+    quiet: o.Quiet = False,
+    json: o.Json = None,
+    save: o.Save = None,
+    debug: o.Debug = False,
+) -> int:
+    """Share the gradient of your sentences as a client would, and see it give them back."""
+    given = dict(
+        sentences=sentence, file=file, batch_size=batch_size, classes=classes, model=model,
+        weights=weights, weights_seed=weights_seed, activation=activation, num_labels=num_labels,
+        task=task, device=device, threads=threads, dropout=dropout, mask_rate=mask_rate,
+        share=share, attack=attack, labels=labels, seed=seed, every=every,
+    )  # fmt: skip
+    run = o.resolve(config, given, settings)
+    output = Output(json=json, save=save, quiet=quiet)
+
+    with output.busy(f"loading {run.model} …"):
+        from textleak.audit import audit_client
+
+        from . import preparing
+        from .recording import conduct
+
+        batches = preparing.private_text(run)
+        chosen = preparing.build_attack(run)
+        loaded = preparing.open_model(run)
+    header = preparing.run_header("attack", run, loaded, chosen, run.threat_model)
+    return conduct(
+        output,
+        run,
+        header,
+        preparing.model_pieces(loaded),
+        lambda watcher: audit_client(
+            loaded,
+            chosen,
+            batches,
+            options=preparing.client_options(run),
+            threat_model=run.threat_model,
+            seed=run.seed,
+            watcher=watcher,
+        ),
+    )

@@ -1,0 +1,71 @@
+"""`textleak capture`: write the update that a client would share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from textleak.report.files import check_writable
+
+from . import options as o
+from .output import Output
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def capture(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The update to write, .safetensors.")
+    ],
+    sentence: o.Sentence = None,
+    file: o.File = None,
+    classes: o.Classes = None,
+    model: o.Model = None,
+    weights: o.Weights = None,
+    weights_seed: o.WeightsSeed = None,
+    activation: o.Activation = None,
+    num_labels: o.NumLabels = None,
+    task: o.Task = None,
+    device: o.Device = None,
+    threads: o.Threads = None,
+    dropout: o.Dropout = None,
+    mask_rate: o.MaskRate = None,
+    share: o.Share = None,
+    labels: o.Labels = None,
+    config: o.Config = None,
+    seed: o.Seed = None,
+    debug: o.Debug = False,
+) -> int:
+    """Write the update of one training step on your sentences, all in one batch.
+
+    The file holds the gradients and what the threat model grants, nothing else of the text.
+    """
+    given = dict(
+        sentences=sentence, file=file, classes=classes, model=model, weights=weights,
+        weights_seed=weights_seed, activation=activation, num_labels=num_labels, task=task,
+        device=device, threads=threads, dropout=dropout, mask_rate=mask_rate, share=share,
+        labels=labels, seed=seed,
+    )  # fmt: skip
+    run = o.resolve(config, given, None)
+
+    check_writable(output)
+
+    with Output().busy(f"loading {run.model} …"):
+        from textleak.client import Client
+
+        from . import preparing
+
+        batches = preparing.private_text(run.merged({"batch_size": None}))
+        loaded = preparing.open_model(run)
+    client = Client(loaded, preparing.client_options(run), run.threat_model)
+    update = client.share(client.prepare(batches[0].sentences, batches[0].labels))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    update.save(output)
+    values = sum(gradient.numel() for gradient in update.gradients.values())
+    size = output.stat().st_size / 1e6
+    print(f"{output}: {len(update.gradients)} gradients, {values:,} values, {size:.1f} MB")
+    print(update.metadata.threat_model.describe())
+    return 0

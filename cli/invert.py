@@ -1,0 +1,80 @@
+"""`textleak invert`: attack an update that came from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options as o
+from .output import Output
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def invert(
+    update: Annotated[Path, typer.Argument(help="A .safetensors file of named gradients.")],
+    model: o.Model = None,
+    weights: o.Weights = None,
+    weights_seed: o.WeightsSeed = None,
+    activation: o.Activation = None,
+    task: o.Task = None,
+    lengths: Annotated[
+        str | None,
+        typer.Option(help="Token counts with special tokens, as 12,9, if the file has none."),
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="The true sentences, .txt or .jsonl, to score against.")
+    ] = None,
+    device: o.Device = None,
+    threads: o.Threads = None,
+    attack: o.AttackName = None,
+    labels: o.Labels = None,
+    settings: o.Settings = None,
+    config: o.Config = None,
+    seed: o.Seed = None,
+    every: o.Every = None,
+    quiet: o.Quiet = False,
+    json: o.Json = None,
+    save: o.Save = None,
+    debug: o.Debug = False,
+) -> int:
+    """Attack an update written by capture, or by your own training as named gradients.
+
+    The model, its weights and its activation are those that the file names, unless given.
+    """
+    given = dict(
+        model=model, weights=weights, weights_seed=weights_seed, activation=activation, task=task,
+        device=device, threads=threads, attack=attack, labels=labels, seed=seed, every=every,
+    )  # fmt: skip
+    run = o.resolve(config, given, settings)
+    output = Output(json=json, save=save, quiet=quiet)
+
+    with output.busy(f"reading {update} …"):
+        from textleak.audit import audit_update
+        from textleak.client.reading import read_sentences
+
+        from . import preparing, received
+        from .recording import conduct
+
+        shared = received.read_update(update, run, lengths)
+        truth = None if reference is None else read_sentences(reference)[0]
+        run = received.completed(run, shared)
+        chosen = preparing.build_attack(run)
+        loaded = preparing.open_model(run)
+        received.check_same_model(shared, loaded)
+    granted = shared.metadata
+    header = preparing.run_header(
+        "invert", run, loaded, chosen, granted.threat_model, granted.defences
+    )
+    return conduct(
+        output,
+        run,
+        header,
+        preparing.model_pieces(loaded),
+        lambda watcher: audit_update(
+            loaded, chosen, shared, references=truth, seed=run.seed, watcher=watcher
+        ),
+    )

@@ -1,0 +1,88 @@
+"""`textleak list`: every name that can be given to an option."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from textleak.errors import ConfigError, unknown
+
+app = typer.Typer(add_completion=False)
+
+
+def _attacks() -> list[tuple[str, str]]:
+    from textleak.attacks import ATTACKS
+
+    return [(name, _first_line(ATTACKS.load(name).__doc__)) for name in ATTACKS]
+
+
+def _options() -> list[tuple[str, str]]:
+    from textleak.attacks import ATTACKS
+
+    rows = []
+    for name in ATTACKS:
+        for key, field in ATTACKS.load(name).options_class.model_fields.items():
+            rows.append((f"{name}: {key}", f"{field.default!r}"))
+    return rows
+
+
+def _models() -> list[tuple[str, str]]:
+    from textleak.models.loading import PACKAGED
+    from textleak.models.presets import SIZES
+
+    sizes = [
+        (name, f"random weights, {layers} layers of width {width}, {heads} heads")
+        for name, (layers, width, heads) in SIZES.items()
+    ]
+    return [(PACKAGED, "packaged, pre-trained, 6 layers of width 384, 12 heads"), *sizes]
+
+
+def _activations() -> list[tuple[str, str]]:
+    from textleak.models.activations import ACTIVATIONS
+
+    return [(name, "") for name in ACTIVATIONS]
+
+
+def _presets() -> list[tuple[str, str]]:
+    from .config_file import preset_names, preset_summary
+
+    return [(name, preset_summary(name)) for name in preset_names()]
+
+
+def _metrics() -> list[tuple[str, str]]:
+    from textleak.metrics import TEXT_METRICS, TOKEN_METRICS
+
+    registries = (TOKEN_METRICS, TEXT_METRICS)
+    return [(name, _first_line(r.load(name).__doc__)) for r in registries for name in r]
+
+
+KINDS: dict[str, Callable[[], list[tuple[str, str]]]] = {
+    "attacks": _attacks,
+    "options": _options,
+    "models": _models,
+    "activations": _activations,
+    "presets": _presets,
+    "metrics": _metrics,
+}
+
+
+@app.command()
+def list_names(
+    kind: Annotated[str | None, typer.Argument(help=f"One of {', '.join(KINDS)}.")] = None,
+) -> int:
+    """List the names that options take: attacks and their options, models, presets, metrics."""
+    if kind is not None and kind not in KINDS:
+        raise ConfigError(unknown("list", kind, KINDS))
+    for name in [kind] if kind else list(KINDS):
+        rows = KINDS[name]()
+        width = max(len(key) for key, _ in rows)
+        print(f"{name}:")
+        for key, text in rows:
+            print(f"  {key.ljust(width)}  {text}".rstrip())
+    return 0
+
+
+def _first_line(doc: str | None) -> str:
+    return (doc or "").strip().split("\n")[0]

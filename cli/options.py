@@ -1,0 +1,145 @@
+"""The options that commands share, each declared once. None means: not given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import typer
+import yaml
+
+from textleak.config import RunConfig
+from textleak.errors import ConfigError
+
+from .config_file import read_config
+
+TEXT, MODEL, CLIENT, ATTACK, SHOW = "Text", "Model", "Client", "Attack", "Output"
+
+
+def _option(*names: str, help: str, panel: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, **more)
+
+
+Sentence: TypeAlias = Annotated[
+    list[str] | None,
+    _option("--sentence", "-s", help="A private sentence; repeat for a batch.", panel=TEXT),
+]
+File: TypeAlias = Annotated[
+    str | None,
+    _option(
+        "--file", help="Sentences: .txt, one a line, or .jsonl with text and label.", panel=TEXT
+    ),
+]
+BatchSize: TypeAlias = Annotated[
+    int | None,
+    _option(
+        "--batch-size", min=1, help="Consecutive sentences an update; default all.", panel=TEXT
+    ),
+]
+Classes: TypeAlias = Annotated[
+    list[int] | None,
+    _option(
+        "--class", help="A sentence's class; repeat. Drawn from the seed if absent.", panel=TEXT
+    ),
+]
+Model: TypeAlias = Annotated[
+    str | None,
+    _option(
+        "--model", "-m", help="minilm, a preset (bert-mini …), a folder, a Hub id.", panel=MODEL
+    ),
+]
+Weights: TypeAlias = Annotated[
+    Literal["pretrained", "random"] | None,
+    _option("--weights", help="random: BERT's own initialisation.", panel=MODEL),
+]
+WeightsSeed: TypeAlias = Annotated[
+    int | None, _option("--weights-seed", help="Seeds weights that are not loaded.", panel=MODEL)
+]
+Activation: TypeAlias = Annotated[
+    str | None,
+    _option("--activation", help="keep, or a smooth one put in everywhere.", panel=MODEL),
+]
+NumLabels: TypeAlias = Annotated[
+    int | None, _option("--num-labels", help="Classes of the classification head.", panel=MODEL)
+]
+Task: TypeAlias = Annotated[
+    Literal["mlm", "classification"] | None,
+    _option("--task", help="What the client trains.", panel=MODEL),
+]
+Device: TypeAlias = Annotated[str | None, _option("--device", help="cpu, cuda …", panel=MODEL)]
+Threads: TypeAlias = Annotated[
+    int | None, _option("--threads", min=1, help="Threads for torch.", panel=MODEL)
+]
+Dropout: TypeAlias = Annotated[
+    bool | None,
+    _option("--dropout/--no-dropout", help="The client trains with dropout on.", panel=CLIENT),
+]
+MaskRate: TypeAlias = Annotated[
+    float | None, _option("--mask-rate", help="Fraction of tokens to predict.", panel=CLIENT)
+]
+Share: TypeAlias = Annotated[
+    list[str] | None,
+    _option("--share", help="Pattern of parameters to share; repeat.", panel=CLIENT),
+]
+AttackName: TypeAlias = Annotated[
+    str | None, _option("--attack", "-a", help="See textleak list attacks.", panel=ATTACK)
+]
+Labels: TypeAlias = Annotated[
+    Literal["joint", "analytic", "known"] | None,
+    _option("--labels", help="How labels are found; known grants them and masks.", panel=ATTACK),
+]
+Settings: TypeAlias = Annotated[
+    list[str] | None,
+    _option("--set", help="Any other attack option, as key=value; repeat.", panel=ATTACK),
+]
+Seed: TypeAlias = Annotated[int | None, _option("--seed", help="Seeds everything.", panel=ATTACK)]
+Config: TypeAlias = Annotated[
+    str | None,
+    _option("--config", "-c", help="A YAML file or a packaged preset.", panel=ATTACK),
+]
+Every: TypeAlias = Annotated[
+    int | None,
+    _option("--every", min=1, help="Iterations between lines and history rows.", panel=SHOW),
+]
+Quiet: TypeAlias = Annotated[
+    bool, _option("--quiet", "-q", help="No progress, only the end report.", panel=SHOW)
+]
+Json: TypeAlias = Annotated[
+    str | None,
+    _option("--json", help="Write the result as JSON; - is standard output.", panel=SHOW),
+]
+Save: TypeAlias = Annotated[
+    Path | None, _option("--save", help="Keep the run in a new folder.", panel=SHOW)
+]
+Debug: TypeAlias = Annotated[
+    bool, _option("--debug", help="A full traceback for errors.", panel=SHOW)
+]
+
+
+def resolve(name: str | None, given: dict[str, Any], settings: list[str] | None) -> RunConfig:
+    """The run's configuration: what is `given` on the command line over the YAML called `name`.
+
+    Raises:
+        ConfigError: a key or value that is not valid, wherever it stands.
+    """
+    base = read_config(name) if name else {}
+    over = {key: value for key, value in given.items() if value is not None and value != []}
+    return RunConfig(**base).merged({**over, "options": parse_settings(settings or [])})
+
+
+def parse_settings(settings: list[str]) -> dict[str, Any]:
+    """Attack options given as `key=value`, the value read as YAML.
+
+    >>> parse_settings(["restarts=4", "distance=cosine"])
+    {'restarts': 4, 'distance': 'cosine'}
+    """
+    parsed = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set expects key=value, got {setting!r}")
+        try:
+            parsed[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {key}: cannot read the value {value!r}") from error
+    return parsed

@@ -1,0 +1,134 @@
+"""From a configuration to the things that it names: the model, the attack, the private text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from textleak.attacks import ATTACKS
+from textleak.audit import PrivateText
+from textleak.client import ClientOptions
+from textleak.client.reading import in_batches, read_sentences
+from textleak.config import RunConfig, problem
+from textleak.errors import ConfigError, DataError, unknown
+from textleak.metrics.sentence import SentenceFrame
+from textleak.models import ModelOptions, TextModel, load_model
+from textleak.report.header import RunHeader, versions
+from textleak.report.pieces import Pieces
+from textleak.threat_model import ThreatModel
+
+
+def private_text(config: RunConfig) -> list[PrivateText]:
+    """The private sentences of `config` in batches, one update each.
+
+    Raises:
+        DataError: there are none, from two places, or labels that do not match in number.
+    """
+    if config.sentences and config.file:
+        raise DataError("give sentences or a file of them, not both")
+    if not config.sentences and not config.file:
+        raise DataError('no private text: give --sentence "…" or --file FILE')
+    labels = None if config.classes is None else list(config.classes)
+    if config.file:
+        sentences, from_file = read_sentences(config.file)
+        labels = labels or from_file
+    else:
+        sentences = list(config.sentences)
+    if config.task == "mlm":
+        labels = None
+    if labels is not None and len(labels) != len(sentences):
+        raise DataError(f"expected {len(sentences)} classes, one a sentence, got {len(labels)}")
+    for number, sentence in enumerate(sentences, 1):
+        if not sentence.strip():
+            raise DataError(f"sentence {number} is empty: expected at least one word")
+    return [PrivateText(*batch) for batch in in_batches(sentences, labels, config.batch_size)]
+
+
+def build_attack(config: RunConfig) -> Any:
+    """The attack of `config` with its options.
+
+    Raises:
+        ConfigError: no such attack, an unknown option, or a value that is not valid.
+    """
+    attack_class = ATTACKS.load(config.attack)
+    schema = attack_class.options_class
+    options = dict(config.options)
+    if config.labels is not None and "labels" in schema.model_fields:
+        options["labels"] = config.labels
+    elif config.labels not in (None, "known"):
+        raise ConfigError(f"{config.attack} does not choose how labels are found")
+    for key in options:
+        if key not in schema.model_fields:
+            raise ConfigError(unknown(f"option of {config.attack}", key, schema.model_fields))
+    try:
+        return attack_class(schema(**options))
+    except ValidationError as error:
+        raise ConfigError(f"option of {config.attack}: {problem(error, schema)[1]}") from error
+
+
+def open_model(config: RunConfig) -> TextModel:
+    """Load the model of `config`."""
+    device = checked_device(config.device)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    options = ModelOptions(
+        name=config.model,
+        weights=config.weights,
+        weights_seed=config.weights_seed,
+        activation=config.activation,
+        num_labels=config.num_labels,
+        device=device,
+    )
+    return load_model(options, config.task)
+
+
+def checked_device(name: str) -> str:
+    """Return `name`; raise ConfigError if there is no such device here."""
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        what = str(error).split("\n")[0]
+        raise ConfigError(f"no device {name!r} here: {what}") from error
+    return name
+
+
+def client_options(config: RunConfig) -> ClientOptions:
+    """How the client of `config` trains."""
+    return ClientOptions(mask_rate=config.mask_rate, dropout=config.dropout, seed=config.seed)
+
+
+def run_header(
+    command: str,
+    config: RunConfig,
+    model: TextModel,
+    attack: Any,
+    threat_model: ThreatModel,
+    defences: tuple[str, ...] = (),
+) -> RunHeader:
+    """What a run of `attack` assumes."""
+    recipe = model.recipe
+    return RunHeader(
+        command=command,
+        attack=config.attack,
+        options=attack.options.model_dump(mode="json"),
+        model=recipe.name,
+        weights=recipe.weights,
+        weights_seed=recipe.weights_seed,
+        activation=recipe.activation,
+        task=model.task,
+        threat_model=threat_model,
+        defences=defences,
+        seed=config.seed,
+        model_notes=model.notes,
+        versions=versions(),
+    )
+
+
+def model_pieces(model: TextModel) -> Pieces:
+    """The names of the model's tokens."""
+    tokenizer = model.tokenizer
+    return Pieces(
+        lambda token: str(tokenizer.convert_ids_to_tokens(token)), SentenceFrame.of(tokenizer)
+    )

@@ -1,0 +1,95 @@
+"""A run as the command line conducts it: shown while it goes on, kept, and written at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from textleak.audit import Audit, BatchResult, Watcher
+from textleak.config import RunConfig
+from textleak.events import Event, Iteration
+from textleak.report.final import outcome_view, summary_view
+from textleak.report.header import RunHeader
+from textleak.report.history import History
+from textleak.report.pieces import Pieces
+from textleak.report.progress import Progress
+from textleak.report.record import batch_record, run_record, sequence_record
+from textleak.report.screen import Screen
+from textleak.update import SharedUpdate
+
+from .output import Output
+
+INTERRUPTED = 130
+
+
+class Recording(Watcher):
+    """Passes every step of an audit on to the screen, the history and the saved folder."""
+
+    def __init__(self, output: Output, screen: Screen, pieces: Pieces, every: int) -> None:
+        self.output = output
+        self.screen = screen
+        self.pieces = pieces
+        self.every = every
+        self.histories: list[History] = []
+        self._count = 1
+
+    def begin(
+        self, index: int, count: int, update: SharedUpdate, references: list[list[int]] | None
+    ) -> None:
+        """Another update is about to be attacked."""
+        self._count = count
+        self.histories.append(History(self.every))
+        if self.output.folder is not None:
+            self.output.folder.begin(index, count, update)
+        truth = None
+        if references is not None:
+            truth = [self.pieces.frame.inner(ids) for ids in references]
+        self.screen.begin(index, count, truth)
+
+    def event(self, event: Event) -> None:
+        """The attack said something."""
+        if self.output.folder is not None:
+            self.output.folder.event(event)
+        self.screen.event(event)
+        match = self.screen.progress.token_match() if isinstance(event, Iteration) else None
+        self.histories[-1].event(event, match)
+
+    def scored(self, result: BatchResult) -> None:
+        """The update has been attacked and scored: show its sentences."""
+        sequences = [sequence_record(s) for s in result.sequences]
+        view = outcome_view(
+            sequences,
+            batch_record(result, self.histories[-1].rows),
+            self.pieces,
+            index=len(self.histories) - 1,
+            count=self._count,
+            history=self.screen.mode != "quiet",
+        )
+        self.output.console.print(view)
+
+
+def conduct(
+    output: Output,
+    config: RunConfig,
+    header: RunHeader,
+    pieces: Pieces,
+    audit: Callable[[Watcher], Audit],
+) -> int:
+    """Run `audit` with everything watching it, write what was asked for, return the exit code."""
+    screen = Screen(output.console, Progress(header, pieces), output.mode, config.every)
+    recording = Recording(output, screen, pieces, config.every)
+    try:
+        if output.folder is not None:
+            output.folder.start(header, config.model_dump(mode="json"), pieces)
+        with screen:
+            outcome = audit(recording)
+        record = run_record(header, outcome, [history.rows for history in recording.histories])
+        if output.folder is not None:
+            output.folder.finish(record, pieces)
+        with suppress(BrokenPipeError):
+            output.console.print(summary_view(record))
+            output.write_json(record.to_json())
+        return INTERRUPTED if outcome.interrupted else 0
+    finally:
+        if output.folder is not None:
+            output.folder.close()

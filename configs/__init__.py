@@ -1,0 +1,1 @@
+"""YAML presets for `textleak attack --config NAME`, installed as `textleak_configs`."""

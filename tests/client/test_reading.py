@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from textleak.client.reading import in_batches, read_sentences
+from textleak.errors import DataError
+
+
+def test_lines_of_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one line\n\n  two lines \n", encoding="utf-8")
+    assert read_sentences(tmp_path / "a.txt") == (["one line", "two lines"], None)
+
+
+def test_json_lines_with_labels(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "é", "label": 1, "more": 2}\n{"text": "b", "label": 0}\n', "utf-8")
+    assert read_sentences(path) == (["é", "b"], [1, 0])
+    path.write_text('{"text": "a", "label": 1}\n{"text": "b"}\n')
+    assert read_sentences(path) == (["a", "b"], None)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ("", "no sentence in"),
+        ('{"text": "a"}\n{"text"', "jsonl:2: not JSON"),
+        ('["a"]', 'jsonl:1: expected an object with "text"'),
+        ('{"text": 3}', 'jsonl:1: expected an object with "text"'),
+        ('{"text": "a", "label": "x"}', "expected a whole number"),
+        ('{"text": "a", "label": true}', "expected a whole number"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, content: str, match: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(content)
+    with pytest.raises(DataError, match=match):
+        read_sentences(path)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot read sentences"):
+        read_sentences(tmp_path / "none.txt")
+    (tmp_path / "b.txt").write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(DataError, match="not UTF-8"):
+        read_sentences(tmp_path / "b.txt")
+
+
+def test_labels_stay_with_their_sentences() -> None:
+    assert in_batches(["a", "b", "c"], [0, 1, 2], 2) == [(["a", "b"], [0, 1]), (["c"], [2])]
+    assert in_batches(["a", "b"], None, None) == [(["a", "b"], None)]

@@ -1,0 +1,209 @@
+"""`dlg`: Deep Leakage from Gradients (Zhu, Liu, Han, NeurIPS 2019) for text, made to work."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import ClassVar
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+
+from textleak.attacks.base import VERIFIED, Attack, Session, verify
+from textleak.attacks.dlg.discrete import Scored, Search
+from textleak.attacks.dlg.dummy import make_dummy
+from textleak.attacks.dlg.facts import gather_facts, place_scores
+from textleak.attacks.dlg.labels import make_labels
+from textleak.attacks.dlg.matching import Iterate, Objective, minimise
+from textleak.attacks.dlg.moves import Place, free_places
+from textleak.attacks.dlg.options import DlgOptions, DlgPaperOptions
+from textleak.attacks.scoring import BatchScorer
+from textleak.decoding import Nearest
+from textleak.evidence.spans import row_span
+from textleak.gradients import MATCHERS, Distance, Matcher
+from textleak.models.batch import TokenBatch
+from textleak.models.text_model import TextModel
+from textleak.reconstruction import Candidate
+from textleak.update import SharedUpdate
+
+_KEPT = 8  # nearest words kept in the result
+
+
+class Dlg(Attack[DlgOptions]):
+    """Match gradients with continuous dummies, decode, and settle what is left by discrete search."""
+
+    name: ClassVar[str] = "dlg"
+    options_class: ClassVar[type[BaseModel]] = DlgOptions
+
+    def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
+        """Rounds of a continuous stage and a discrete one, until the gradient is matched."""
+        continuous = Continuous(model, update, session, self.options)
+        search = Discrete(model, update, session, self.options, continuous)
+        best: Candidate | None = None
+        for _ in range(self.options.rounds):
+            found = continuous.advance()
+            if found is None:  # every restart has come to rest
+                break
+            if self.options.discrete:
+                found = search.settle(found)
+            if best is None or found.objective < best.objective:
+                best = found
+            if verify(model, update, best.batch) < VERIFIED:
+                break
+        if best is None:
+            raise RuntimeError("the continuous stage ended before its first iteration")
+        return best
+
+
+class DlgPaper(Dlg):
+    """The same as the paper runs it: every tensor's L2, plain L-BFGS, soft labels, nearest word."""
+
+    name: ClassVar[str] = "dlg-paper"
+    options_class: ClassVar[type[BaseModel]] = DlgPaperOptions
+
+
+class Continuous:
+    """The continuous stage, continued from round to round, and its decoded state."""
+
+    def __init__(
+        self, model: TextModel, update: SharedUpdate, session: Session, options: DlgOptions
+    ) -> None:
+        self.facts = gather_facts(model, update, options)
+        self.nearest: Nearest | None = None
+        self._session, self._options = session, options
+        self._objective = Objective(
+            model,
+            self.facts,
+            make_dummy(model, self.facts, options),
+            make_labels(model, update, self.facts, options),
+            _matcher(model, update, options, options.distance, word_weight=_dummy_weight(options)),
+        )
+        start = self._objective.start(options.restarts)
+        self._iterates = enumerate(minimise(self._objective, start, options), 1)
+        self._spent = 0
+
+    def advance(self) -> Candidate | None:
+        """Run one round's iterations; the best restart decoded, None when all have come to rest."""
+        found = None
+        for iteration, iterate in islice(self._iterates, self._options.iterations):
+            self._session.evaluations += iterate[2] - self._spent
+            self._spent = iterate[2]
+            found = self._decode(iterate)
+            total = self._options.iterations * self._options.rounds
+            self._session.progress(found, stage="match", iteration=iteration, total=total)
+        return found
+
+    def _decode(self, iterate: Iterate) -> Candidate:
+        variables, values, _ = iterate
+        best = int(values.nan_to_num(torch.inf).argmin())
+        sizes = [self._objective.dummy.size, self._objective.labels.size]
+        inputs, labels = variables[best].split(sizes)
+        self.nearest = self._objective.dummy.nearest(inputs, max(_KEPT, self._options.nearest))
+        ids = self.facts.frame.clone()
+        ids[self.facts.free] = self.nearest.ids[:, 0]
+        batch = TokenBatch(ids, self.facts.attention_mask, self._objective.labels.decide(labels))
+        return _candidate(self, batch, float(values[best]))
+
+
+class Discrete:
+    """The discrete stage: from a decoded batch to the best one near it by the true objective."""
+
+    def __init__(
+        self,
+        model: TextModel,
+        update: SharedUpdate,
+        session: Session,
+        options: DlgOptions,
+        continuous: Continuous,
+    ) -> None:
+        self._session, self._options, self._continuous = session, options, continuous
+        facts = continuous.facts
+        matcher = _matcher(model, update, options, "cosine", word_weight=options.position_weight)
+        dense = update.gradients.get(model.adapter.head_dense)
+        self._places = free_places(facts.free)
+        self._affinity = place_scores(model, update, facts)
+        self._sweeps = 0
+        self._search = Search(
+            model,
+            facts,
+            BatchScorer(model, matcher, options.chunk),
+            row_span([dense]) if dense is not None else None,
+            self._on_sweep,
+        )
+
+    def settle(self, found: Candidate) -> Candidate:
+        """Search from `found`, and from the words that fit their places best."""
+        starts = [found.batch]
+        fitting = self._fitting()
+        if fitting is not None:
+            ids = found.batch.input_ids.clone()
+            words = self._continuous.facts.words
+            ids[self._continuous.facts.free] = words[fitting.argmax(1)]
+            starts.append(TokenBatch(ids, found.batch.attention_mask, found.batch.labels))
+        scored = self._search.settle(starts, self._lists(fitting))
+        return _candidate(self._continuous, scored.batch, scored.value)
+
+    def _fitting(self) -> Tensor | None:
+        """How well each word fits each free place, by its gradient and by the dummy; (N, W)."""
+        nearest = self._continuous.nearest
+        if self._affinity is None or nearest is None:
+            return None
+        positions = torch.tensor([place[1] for place in self._places])
+        columns = torch.searchsorted(self._continuous.facts.words, nearest.ids)  # (N, k)
+        return self._affinity[positions].scatter_add(1, columns, nearest.weights())
+
+    def _lists(self, fitting: Tensor | None) -> dict[Place, list[int]]:
+        """The words to try at each free place: nearest to the dummy, and fitting the place."""
+        nearest = self._continuous.nearest
+        assert nearest is not None
+        lists = nearest.ids[:, : self._options.nearest].tolist()
+        if fitting is not None:
+            words = self._continuous.facts.words
+            best = words[fitting.topk(min(self._options.nearest, len(words)), dim=1).indices]
+            lists = [list(dict.fromkeys(a + b)) for a, b in zip(lists, best.tolist(), strict=True)]
+        return dict(zip(self._places, lists, strict=True))
+
+    def _on_sweep(self, current: Scored, evaluations: int) -> None:
+        self._session.evaluations += evaluations
+        self._sweeps += 1
+        found = _candidate(self._continuous, current.batch, current.value)
+        self._session.progress(found, stage="discrete", iteration=self._sweeps)
+
+
+def _matcher(
+    model: TextModel, update: SharedUpdate, options: DlgOptions, kind: str, *, word_weight: float
+) -> Matcher:
+    positions = model.adapter.position_table
+    rows = (positions,) if kind == "cosine" and options.position_weight > 0 else ()
+    distance = Distance(
+        kind=kind,
+        weights={positions: options.position_weight, model.adapter.word_table: word_weight},
+        row_cosine=rows,
+    )
+    return MATCHERS.load(options.engine)(model.module, update.gradients, distance)
+
+
+def _dummy_weight(options: DlgOptions) -> float:
+    """Free embeddings have no words, so the word table's gradient cannot match: it is left out.
+
+    The paper's L2 takes every tensor as it comes.
+    """
+    return 0.0 if options.dummy == "embeddings" and options.distance != "l2" else 1.0
+
+
+def _candidate(continuous: Continuous, batch: TokenBatch, objective: float) -> Candidate:
+    """`batch` with what the continuous stage knows of its neighbours."""
+    nearest, free = continuous.nearest, continuous.facts.free
+    assert nearest is not None
+    words = batch.input_ids[free]  # (N,)
+    chosen = nearest.ids == words[:, None]  # (N, k)
+    weights = nearest.weights()
+    sure = torch.ones_like(free, dtype=weights.dtype)
+    sure[free] = (weights * chosen).sum(1)
+    rows = iter(zip(nearest.ids[:, :_KEPT].tolist(), nearest.distances[:, :_KEPT].tolist()))
+    pairs = [
+        [list(zip(*next(rows), strict=True)) if open_ else [] for open_ in row[:length].tolist()]
+        for row, length in zip(free, batch.lengths, strict=True)
+    ]
+    confidence = [row[:n].tolist() for row, n in zip(sure, batch.lengths, strict=True)]
+    return Candidate(batch, confidence, objective, pairs)

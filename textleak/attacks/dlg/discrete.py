@@ -1,0 +1,142 @@
+"""The discrete stage: local search over words and labels by the true objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from textleak.attacks.dlg.facts import Facts
+from textleak.attacks.dlg.moves import (
+    Move,
+    Place,
+    apply_all,
+    class_moves,
+    compatible,
+    free_places,
+    label_moves,
+    swap_moves,
+    word_moves,
+)
+from textleak.attacks.scoring import BatchScorer
+from textleak.evidence.spans import Span
+from textleak.models.batch import IGNORED, TokenBatch
+from textleak.models.text_model import TextModel
+
+_SLACK = 1e-7  # an improvement smaller than float32 rounding of the objective is none
+_SPARE = 3  # likely places looked at beyond the number of masked ones
+_SWAPS = 400  # the most swaps tried in one sweep
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A discrete batch and its objective."""
+
+    batch: TokenBatch
+    value: float
+
+
+class Search:
+    """Descends from one discrete batch to a better one, several moves at a time.
+
+    Args:
+        model: the public model.
+        facts: the frame of the batch.
+        scorer: the true objective of whole batches.
+        head_span: the row space of the head's first dense layer: the states that bore loss
+            (masked-LM, where that gradient is shared).
+        on_sweep: told of every improvement and of the evaluations it took.
+    """
+
+    def __init__(
+        self,
+        model: TextModel,
+        facts: Facts,
+        scorer: BatchScorer,
+        head_span: Span | None,
+        on_sweep: Callable[[Scored, int], None],
+    ) -> None:
+        self._model, self._facts, self._scorer = model, facts, scorer
+        self._head_span, self._on_sweep = head_span, on_sweep
+        self._places = free_places(facts.free)
+
+    def settle(self, starts: Sequence[TokenBatch], lists: dict[Place, list[int]]) -> Scored:
+        """Sweep over listed words and likely labels, then over swaps, until neither helps.
+
+        Args:
+            starts: batches to begin from; the best one by the objective is taken.
+            lists: the words to try at each free place.
+        """
+        starts = [*starts, *(self._relabelled(batch) for batch in starts)]
+        values = self._scorer(starts)
+        current = Scored(starts[int(values.argmin())], float(values.min()))
+        self._on_sweep(current, len(starts))
+        while current.value > _SLACK:
+            better = self._sweep(current, [*word_moves(current.batch, lists), *self._labels(current)])
+            if better is None:
+                better = self._sweep(current, self._swaps(current))
+            if better is None:
+                break
+            current = better
+        return current
+
+    def _relabelled(self, batch: TokenBatch) -> TokenBatch:
+        """The masked-LM labels put at the places that most likely bore loss."""
+        if self._head_span is None or batch.labels.dim() == 1:
+            return batch
+        words = batch.labels[batch.labels != IGNORED]
+        labels = torch.full_like(batch.labels, IGNORED)
+        for place, word in zip(sorted(self._likely(batch)[: len(words)]), words, strict=True):
+            labels[place] = word
+        return TokenBatch(batch.input_ids, batch.attention_mask, labels)
+
+    def _sweep(self, current: Scored, moves: Iterable[Move]) -> Scored | None:
+        """Try every move; make the best ones together, halving until that beats the best alone."""
+        moves = list(moves)
+        values = self._scorer([move.apply(current.batch) for move in moves])
+        self._on_sweep(current, len(moves))
+        order = [int(i) for i in values.argsort() if values[i] < current.value - _SLACK]
+        chosen = compatible([moves[i] for i in order])
+        while len(chosen) > 1:
+            together = apply_all(chosen, current.batch)
+            value = float(self._scorer([together])[0])
+            self._on_sweep(current, 1)
+            if value < float(values[order[0]]):
+                return Scored(together, value)
+            chosen = chosen[: len(chosen) // 2]
+        if not chosen:
+            return None
+        return Scored(chosen[0].apply(current.batch), float(values[order[0]]))
+
+    def _swaps(self, current: Scored) -> list[Move]:
+        moves = list(swap_moves(current.batch, self._places))
+        order = torch.randperm(len(moves))[:_SWAPS]
+        return [moves[int(i)] for i in order]
+
+    def _labels(self, current: Scored) -> list[Move]:
+        if self._model.task == "classification":
+            classes = int(self._model.module.config.num_labels)  # type: ignore[union-attr, arg-type]
+            return list(class_moves(current.batch, classes))
+        count = int((current.batch.labels != IGNORED).sum())
+        return list(label_moves(current.batch, self._likely(current.batch)[: count + _SPARE]))
+
+    def _likely(self, batch: TokenBatch) -> list[Place]:
+        """The free places, those first whose state lies best in the head's row space."""
+        if self._head_span is None:
+            return self._places
+        residuals = bearing_residuals(self._model, batch, self._head_span)[self._facts.free]
+        return [self._places[int(i)] for i in residuals.argsort()]
+
+
+def bearing_residuals(model: TextModel, batch: TokenBatch, span: Span) -> Tensor:
+    """How far each state is from the states that bore loss, (B, T): 0 means it bore loss.
+
+    The head's first dense layer sees masked positions only, so their states span its gradient's rows.
+    """
+    with torch.no_grad():
+        states = model.adapter.encode(
+            model.module, input_ids=batch.input_ids, attention_mask=batch.attention_mask
+        )
+    return span.residual(states)

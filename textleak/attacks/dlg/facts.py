@@ -1,0 +1,123 @@
+"""What `dlg` takes as given: the frame of every sentence, the possible words, their likely places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from textleak.attacks.dlg.options import DlgOptions
+from textleak.decoding import standing_words
+from textleak.errors import UpdateError
+from textleak.evidence.words import UsedWords, tied_words, untied_words
+from textleak.models.batch import length_mask
+from textleak.models.text_model import TextModel
+from textleak.update import SharedUpdate
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The public frame of the private batch.
+
+    Attributes:
+        attention_mask: (B, T).
+        frame: (B, T) ids known beforehand: [CLS], [SEP], [PAD]; -1 where a word is wanted.
+        words: (W,) ids that may stand at a free place.
+        used: what the word table's gradient tells of the words, where it is shared.
+    """
+
+    attention_mask: Tensor
+    frame: Tensor
+    words: Tensor
+    used: UsedWords | None
+
+    @property
+    def free(self) -> Tensor:
+        """(B, T) the places at which a word is wanted."""
+        return self.frame < 0
+
+    @property
+    def sequences(self) -> int:
+        """B, the number of sequences."""
+        return len(self.frame)
+
+    @property
+    def places(self) -> int:
+        """N, the free places of the whole batch."""
+        return int(self.free.sum())
+
+
+def gather_facts(model: TextModel, update: SharedUpdate, options: DlgOptions) -> Facts:
+    """Collect what the threat model grants and what the gradients tell exactly.
+
+    Raises:
+        UpdateError: the sequence lengths are neither granted nor to be seen.
+    """
+    lengths = _lengths(model, update)
+    frame = _frame(model, lengths)
+    words = standing_words(model.tokenizer, masks=model.task == "mlm")
+    used = None
+    table = update.gradients.get(model.adapter.word_table)
+    if options.words == "gradient" and table is not None:
+        used = tied_words(table) if model.task == "mlm" else untied_words(table)
+        seen = used.ids[torch.isin(used.ids, words)]
+        words = seen if len(seen) else words
+    return Facts(length_mask(lengths), frame, words, used)
+
+
+def place_scores(model: TextModel, update: SharedUpdate, facts: Facts) -> Tensor | None:
+    """How much of each word's gradient comes from each position, (T, W): about 1 where it stands.
+
+    Row v of the word table's gradient sums what enters at the places of v, row t of the position
+    table's what enters at place t of every sentence: least squares of the one on the other, exact
+    for one sentence. None when the update shares only one of the two.
+    """
+    positions = update.gradients.get(model.adapter.position_table)
+    if facts.used is None or positions is None:
+        return None
+    width = facts.frame.shape[1]
+    outside = positions[:width].double()
+    outside = outside - outside @ facts.used.decoder.T @ facts.used.decoder  # (T, H)
+    size = outside.norm(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+    index = torch.searchsorted(facts.used.ids, facts.words)
+    deltas = facts.used.deltas[index]  # (W, H)
+    shares = torch.linalg.lstsq((outside / size).T, deltas.T, driver="gelsd").solution  # (T, W)
+    return (shares / size).float()
+
+
+def position_norms(model: TextModel, update: SharedUpdate, facts: Facts) -> Tensor | None:
+    """Norms of the position table's gradient rows, relative to the largest of a free place: (T,)."""
+    positions = update.gradients.get(model.adapter.position_table)
+    if positions is None:
+        return None
+    norms = positions[: facts.frame.shape[1]].float().norm(dim=1)
+    largest = norms[facts.free.any(0)].max()
+    return norms / largest if largest > 0 else None
+
+
+def _lengths(model: TextModel, update: SharedUpdate) -> list[int]:
+    known = update.metadata.lengths
+    if known is not None:
+        return list(known)
+    positions = update.gradients.get(model.adapter.position_table)
+    if update.metadata.batch_size in (None, 1) and positions is not None:
+        active = positions.norm(dim=1).nonzero().flatten()
+        if 0 < len(active) < len(positions):
+            return [int(active[-1]) + 1]
+    raise UpdateError(
+        "dlg needs the sequence lengths: expected them in the update or as --lengths 12,9"
+    )
+
+
+def _frame(model: TextModel, lengths: list[int]) -> Tensor:
+    if max(lengths) > model.max_length or min(lengths) < 3:
+        raise UpdateError(
+            f"sequence lengths must lie between 3 and {model.max_length}, got {lengths}"
+        )
+    frame = torch.full((len(lengths), max(lengths)), -1)
+    frame[:, 0] = int(model.tokenizer.cls_token_id)
+    for row, length in enumerate(lengths):
+        frame[row, length - 1] = int(model.tokenizer.sep_token_id)
+        frame[row, length:] = int(model.tokenizer.pad_token_id)
+    return frame

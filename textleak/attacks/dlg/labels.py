@@ -1,0 +1,248 @@
+"""Soft labels: what each dummy batch is trained towards, optimised together with its input."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+from torch.nn import functional as F
+
+from textleak.attacks.dlg.facts import Facts, position_norms
+from textleak.attacks.dlg.options import DlgOptions
+from textleak.errors import UpdateError
+from textleak.evidence.masked_words import masked_count, masked_words
+from textleak.models.batch import IGNORED
+from textleak.models.text_model import TextModel
+from textleak.update import SharedUpdate
+
+_PRIOR = 2.0  # how strongly the position gradient's norms lean the masked positions at the start
+_JITTER = 0.3  # so that restarts differ
+_BARRED = -1e4  # a logit that means "not here"
+_SPREAD = 4  # places considered for every masked one, when the prior tells them apart
+
+
+class SoftLabels(Protocol):
+    """Soft labels of R dummy batches as variables (R, size)."""
+
+    size: int
+
+    def start(self, restarts: int) -> Tensor:
+        """The variables to begin with, (R, size)."""
+
+    def loss(self, states: Tensor, variables: Tensor) -> Tensor:
+        """The loss of each dummy batch, (R,), from its hidden states (R*B, T, H)."""
+
+    def decide(self, variables: Tensor) -> Tensor:
+        """Hard labels from one batch's variables (size,), shaped as in TokenBatch."""
+
+
+def make_labels(
+    model: TextModel, update: SharedUpdate, facts: Facts, options: DlgOptions
+) -> SoftLabels:
+    """The labels that `options.labels` asks for.
+
+    Raises:
+        UpdateError: `known` was asked for, but the update does not grant the labels.
+    """
+    granted = update.metadata.labels
+    if options.labels == "known" and granted is None:
+        raise UpdateError("labels 'known' needs labels in the update: expected them to be granted")
+    if model.task == "classification":
+        return _class_labels(model, update, facts, options)
+    prior = _prior(model, update, facts, options)
+    if options.labels == "known" and granted is not None:
+        words = torch.tensor([word for row in granted for word in row])
+        return SlotLabels(model, facts, words, _known_prior(update, facts, prior))
+    bias = update.gradients.get(model.adapter.decoder_bias)
+    if options.labels == "analytic" and bias is not None:
+        return SlotLabels(model, facts, masked_words(bias, _count(model, update, facts)), prior)
+    return VocabularyLabels(model, facts, _count(model, update, facts), prior)
+
+
+class SlotLabels:
+    """Masked-LM with the words under the masks known: which position bears which is optimised.
+
+    The variables are logits (L, M) of L likely places by M words. Sinkhorn normalisation keeps them
+    near an assignment: every word at one place, every place with one word at the most.
+    """
+
+    def __init__(self, model: TextModel, facts: Facts, words: Tensor, prior: Tensor) -> None:
+        self._model, self._facts, self._words = model, facts, words
+        self._likely = likely_places(prior, len(words))
+        self._prior = prior[self._likely]
+        self._shape = (len(self._likely), len(words))
+        self.size = len(self._likely) * len(words)
+
+    def start(self, restarts: int) -> Tensor:
+        """The variables to begin with, (R, size)."""
+        logits = self._prior[:, None] + _JITTER * torch.randn(restarts, *self._shape)
+        return logits.flatten(1)
+
+    def loss(self, states: Tensor, variables: Tensor) -> Tensor:
+        """The loss of each dummy batch, (R,), from its hidden states (R*B, T, H)."""
+        weights = assignment(variables.unflatten(1, self._shape)) / self._shape[1]  # (R, L, M)
+        logits = place_logits(self._model, self._facts, states, self._likely)  # (R, L, V)
+        chosen = logits[..., self._words] - logits.logsumexp(-1, keepdim=True)  # (R, L, M)
+        return -(weights * chosen).sum((1, 2))
+
+    def decide(self, variables: Tensor) -> Tensor:
+        """Hard labels (B, T) from one batch's variables (size,)."""
+        scores = assignment(variables.view(1, *self._shape))[0]
+        return place_labels(self._facts, self._likely, scores, self._words)
+
+
+class VocabularyLabels:
+    """Masked-LM with nothing known: a soft place and a soft word distribution at every place.
+
+    The variables are L logits of where loss is borne and (L, V) logits of the words (DLG, eq. 4,
+    with the places made soft as well).
+    """
+
+    def __init__(self, model: TextModel, facts: Facts, count: int, prior: Tensor) -> None:
+        self._model, self._facts, self._count = model, facts, count
+        self._likely = likely_places(prior, count)
+        self._prior = prior[self._likely]
+        self._shape = (len(self._likely), len(model.word_table))
+        self.size = len(self._likely) * (1 + self._shape[1])
+
+    def start(self, restarts: int) -> Tensor:
+        """The variables to begin with, (R, size)."""
+        places = self._prior + _JITTER * torch.randn(restarts, len(self._likely))
+        return torch.cat([places, torch.randn(restarts, math.prod(self._shape))], 1)
+
+    def loss(self, states: Tensor, variables: Tensor) -> Tensor:
+        """The loss of each dummy batch, (R,), from its hidden states (R*B, T, H)."""
+        weights, words = self._split(variables)
+        logits = place_logits(self._model, self._facts, states, self._likely)  # (R, L, V)
+        entropy = logits.logsumexp(-1) - (words.softmax(-1) * logits).sum(-1)  # (R, L)
+        return (weights * entropy).sum(1)
+
+    def decide(self, variables: Tensor) -> Tensor:
+        """Hard labels (B, T) from one batch's variables (size,)."""
+        weights, words = (part[0] for part in self._split(variables[None]))
+        mass = weights[:, None] * words.softmax(-1)  # (L, V)
+        found = masked_words(-mass.sum(0), self._count)
+        return place_labels(self._facts, self._likely, mass[:, found], found)
+
+    def _split(self, variables: Tensor) -> tuple[Tensor, Tensor]:
+        places, words = variables.split([self._shape[0], math.prod(self._shape)], dim=1)
+        return places.softmax(1), words.unflatten(1, self._shape)  # (R, L), (R, L, V)
+
+
+class ClassLabels:
+    """One label a sequence: fixed where known, otherwise soft, as in DLG (eq. 4).
+
+    Args:
+        known: (B,) classes, or None to optimise logits (B, C).
+    """
+
+    def __init__(self, model: TextModel, facts: Facts, classes: int, known: Tensor | None) -> None:
+        self._model, self._known = model, known
+        self._shape = (facts.sequences, classes)
+        self.size = 0 if known is not None else facts.sequences * classes
+
+    def start(self, restarts: int) -> Tensor:
+        """The variables to begin with, (R, size)."""
+        return torch.randn(restarts, self.size)
+
+    def loss(self, states: Tensor, variables: Tensor) -> Tensor:
+        """The loss of each dummy batch, (R,), from its hidden states (R*B, T, H)."""
+        logits = self._model.adapter.head(self._model.module, states, "classification")
+        scores = logits.log_softmax(-1).unflatten(0, (-1, self._shape[0]))  # (R, B, C)
+        if self._known is not None:
+            target = F.one_hot(self._known, self._shape[1]).to(scores)
+        else:
+            target = variables.unflatten(1, self._shape).softmax(-1)
+        return -(target * scores).sum(-1).mean(1)
+
+    def decide(self, variables: Tensor) -> Tensor:
+        """Hard labels (B,) from one batch's variables (size,)."""
+        return self._known if self._known is not None else variables.view(self._shape).argmax(1)
+
+
+def assignment(logits: Tensor, sweeps: int = 8) -> Tensor:
+    """Sinkhorn: (R, N, M) weights, each of the M columns summing to 1, each row to 1 at the most.
+
+    A slack column takes what a place does not bear.
+    """
+    restarts, places, count = logits.shape
+    slack = max(places - count, 1e-6)
+    wide = torch.cat([logits, logits.new_zeros(restarts, places, 1)], 2)
+    totals = torch.cat([logits.new_zeros(count), logits.new_tensor([math.log(slack)])])
+    for _ in range(sweeps):
+        wide = wide - wide.logsumexp(1, keepdim=True) + totals
+        wide = wide - wide.logsumexp(2, keepdim=True)
+    return wide[..., :-1].exp()
+
+
+def likely_places(prior: Tensor, count: int) -> Tensor:
+    """The free places that may bear loss, (L,) indices: all, or where `prior` (N,) leans.
+
+    The decoder over the whole vocabulary is a large part of an evaluation's cost.
+    """
+    if float(prior.max() - prior.min()) == 0:
+        return torch.arange(len(prior))
+    return prior.topk(min(len(prior), _SPREAD * count)).indices.sort().values
+
+
+def place_logits(model: TextModel, facts: Facts, states: Tensor, likely: Tensor) -> Tensor:
+    """The head's logits at the likely free places, (R, L, V), from hidden states (R*B, T, H)."""
+    restarts = len(states) // facts.sequences
+    chosen = states.unflatten(0, (restarts, -1))[:, facts.free][:, likely]  # (R, L, H)
+    logits = model.adapter.head(model.module, chosen.flatten(0, 1), "mlm")
+    return logits.unflatten(0, (restarts, -1))
+
+
+def place_labels(facts: Facts, likely: Tensor, scores: Tensor, words: Tensor) -> Tensor:
+    """Labels (B, T): each word (M,) at the place that an optimal assignment of (L, M) gives it."""
+    places, columns = linear_sum_assignment(-scores.detach().double().cpu().numpy())
+    flat = torch.full((facts.places,), IGNORED)
+    flat[likely[torch.from_numpy(places)]] = words[torch.from_numpy(columns)]
+    labels = torch.full_like(facts.frame, IGNORED)
+    labels[facts.free] = flat
+    return labels
+
+
+def _class_labels(
+    model: TextModel, update: SharedUpdate, facts: Facts, options: DlgOptions
+) -> ClassLabels:
+    classes = int(model.module.config.num_labels)  # type: ignore[union-attr, arg-type]
+    granted, known = update.metadata.labels, None
+    bias = update.gradients.get(model.adapter.classifier_bias)
+    if options.labels == "known" and granted is not None:
+        known = torch.tensor([row[0] for row in granted])
+    elif options.labels == "analytic" and facts.sequences == 1 and bias is not None:
+        known = bias.argmin().reshape(1)  # softmax - one-hot is negative at the label alone
+    return ClassLabels(model, facts, classes, known)
+
+
+def _count(model: TextModel, update: SharedUpdate, facts: Facts) -> int:
+    """M: read off the head's gradient where it is shared, else by BERT's rate of 15%."""
+    dense = update.gradients.get(model.adapter.head_dense)
+    if dense is not None and 0 < masked_count(dense) <= facts.places:
+        return masked_count(dense)
+    per_sentence = (0.15 * facts.free.sum(1)).round().clamp_min(1)
+    return int(per_sentence.sum())
+
+
+def _prior(
+    model: TextModel, update: SharedUpdate, facts: Facts, options: DlgOptions
+) -> Tensor:
+    """(N,) logits of where loss is borne, to begin with."""
+    norms = position_norms(model, update, facts) if options.mask_prior else None
+    if norms is None:
+        return torch.zeros(facts.places)
+    return _PRIOR * norms.clamp_min(1e-6).log().expand_as(facts.frame)[facts.free]
+
+
+def _known_prior(update: SharedUpdate, facts: Facts, prior: Tensor) -> Tensor:
+    granted = update.metadata.masked_positions
+    if granted is None:
+        return prior
+    bearing = torch.zeros_like(facts.free)
+    for row, places in enumerate(granted):
+        bearing[row, list(places)] = True
+    return torch.where(bearing[facts.free], 0.0, _BARRED)

@@ -1,0 +1,108 @@
+"""The continuous stage: optimise dummy inputs and soft labels until their gradient matches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from textleak.attacks.dlg.dummy import Dummy
+from textleak.attacks.dlg.facts import Facts
+from textleak.attacks.dlg.labels import SoftLabels
+from textleak.attacks.dlg.options import DlgOptions
+from textleak.gradients import Matcher, Recorder
+from textleak.models.text_model import TextModel
+from textleak.optim import BatchedLBFGS, LBFGSOptions
+
+_PAPER_INNER = 20  # DLG, section 4.1: L-BFGS with 20 inner iterations
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The distance of R dummy batches' gradients from the shared one, as a function of variables.
+
+    Attributes:
+        model: the public model.
+        facts: the frame of the batch.
+        dummy: the input's variables, the first `dummy.size` columns.
+        labels: the labels' variables, the rest.
+        matcher: compares gradients.
+    """
+
+    model: TextModel
+    facts: Facts
+    dummy: Dummy
+    labels: SoftLabels
+    matcher: Matcher
+
+    def start(self, restarts: int) -> Tensor:
+        """Random variables (R, D)."""
+        return torch.cat([self.dummy.start(restarts), self.labels.start(restarts)], 1)
+
+    def __call__(self, variables: Tensor) -> tuple[Tensor, Tensor]:
+        """Distances (R,) and their gradients (R, D) at `variables` (R, D)."""
+        variables = variables.detach().requires_grad_()
+        restarts = len(variables)
+        distances = self.matcher(
+            lambda recorder: self._losses(variables, recorder),
+            candidates=restarts,
+            batch=self.facts.sequences,
+        )
+        (slopes,) = torch.autograd.grad(distances.sum(), variables)
+        return distances.detach(), slopes
+
+    def _losses(self, variables: Tensor, recorder: Recorder) -> Tensor:
+        inputs, labels = variables.split([self.dummy.size, self.labels.size], dim=1)
+        mask = self.facts.attention_mask.repeat(len(variables), 1)
+        places = torch.arange(mask.shape[1]).expand_as(mask)
+        states = self.model.adapter.encode(
+            self.model.module,
+            inputs_embeds=self.dummy.embeddings(inputs, recorder),
+            attention_mask=mask,
+            position_ids=places,
+        )
+        return self.labels.loss(states, labels)
+
+
+Iterate = tuple[Tensor, Tensor, int]  # variables (R, D), distances (R,), evaluations so far
+
+
+def minimise(objective: Objective, start: Tensor, options: DlgOptions) -> Iterator[Iterate]:
+    """Yield the variables after every iteration; endless but for a stall of every restart."""
+    runner: Callable[[Objective, Tensor, DlgOptions], Iterator[Iterate]]
+    runner = _paper if options.optimizer == "paper" else _line_search
+    return runner(objective, start, options)
+
+
+def _line_search(objective: Objective, start: Tensor, options: DlgOptions) -> Iterator[Iterate]:
+    solver = BatchedLBFGS(start, objective, LBFGSOptions(history=options.history))
+    while not bool(solver.stalled.all()):
+        solver.step()
+        yield solver.points, solver.values, solver.evaluations * len(start)
+
+
+def _paper(objective: Objective, start: Tensor, options: DlgOptions) -> Iterator[Iterate]:
+    """L-BFGS as the paper's code runs it: learning rate 1, no line search, restarts coupled."""
+    variables = start.clone().requires_grad_()
+    solver = torch.optim.LBFGS(
+        [variables],
+        lr=1.0,
+        max_iter=_PAPER_INNER,
+        history_size=options.history,
+        tolerance_grad=0,
+        tolerance_change=0,
+    )
+    values = torch.full((len(start),), torch.inf)
+    evaluations = 0
+
+    def closure() -> Tensor:
+        nonlocal values, evaluations
+        values, variables.grad = objective(variables)
+        evaluations += len(start)
+        return values.sum()
+
+    while bool(torch.isfinite(variables).all()):
+        solver.step(closure)  # type: ignore[no-untyped-call]
+        yield variables.detach().clone(), values, evaluations

@@ -1,0 +1,58 @@
+"""The distance of whole, discrete batches from the shared update: many in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from textleak.gradients import Matcher, Recorder
+from textleak.models.batch import IGNORED, TokenBatch
+from textleak.models.text_model import TextModel
+
+
+class BatchScorer:
+    """Scores candidate batches that share one shape and one number of masked positions.
+
+    Args:
+        model: the public model.
+        matcher: compares their gradients with the shared ones.
+        chunk: how many batches go through the model in one pass.
+    """
+
+    def __init__(self, model: TextModel, matcher: Matcher, chunk: int = 16) -> None:
+        self._model, self._matcher, self._chunk = model, matcher, chunk
+
+    def __call__(self, batches: Sequence[TokenBatch]) -> Tensor:
+        """Distances, (len(batches),)."""
+        parts = [
+            self._chunk_distances(batches[start : start + self._chunk])
+            for start in range(0, len(batches), self._chunk)
+        ]
+        return torch.cat(parts) if parts else torch.zeros(0)
+
+    def _chunk_distances(self, batches: Sequence[TokenBatch]) -> Tensor:
+        ids = torch.cat([batch.input_ids for batch in batches])  # (R*B, T)
+        mask = torch.cat([batch.attention_mask for batch in batches])
+        labels = torch.cat([batch.labels for batch in batches])  # (R*B, T) or (R*B,)
+
+        def forward(recorder: Recorder) -> Tensor:
+            states = self._model.adapter.encode(
+                self._model.module, input_ids=ids, attention_mask=mask
+            )
+            targets = labels
+            if self._model.task == "mlm":
+                bearing = labels != IGNORED
+                states, targets = states[bearing], labels[bearing]  # (R*M, H)
+            logits = self._model.adapter.head(self._model.module, states, self._model.task)
+            losses = F.cross_entropy(logits, targets, reduction="none")
+            return losses.view(len(batches), -1).mean(1)
+
+        return self._matcher(
+            forward,
+            candidates=len(batches),
+            batch=len(batches[0].input_ids),
+            differentiable=False,
+        )

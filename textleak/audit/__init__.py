@@ -1,0 +1,23 @@
+"""The only place where truth and reconstruction meet: run an attack, then score it."""
+
+from textleak.audit.result import Audit, BatchResult, SequenceResult
+from textleak.audit.run import (
+    NO_WATCHER,
+    AttackCall,
+    PrivateText,
+    Watcher,
+    audit_client,
+    audit_update,
+)
+
+__all__ = [
+    "NO_WATCHER",
+    "AttackCall",
+    "Audit",
+    "BatchResult",
+    "PrivateText",
+    "SequenceResult",
+    "Watcher",
+    "audit_client",
+    "audit_update",
+]

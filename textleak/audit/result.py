@@ -1,0 +1,108 @@
+"""Scored recoveries, and their sums over a batch and over many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from textleak.reconstruction import Reconstruction
+
+RATES = ("token_match", "exact", "rouge1", "rouge2", "rougeL")
+
+
+@dataclass(frozen=True)
+class SequenceResult:
+    """One recovered sentence beside its reference.
+
+    Attributes:
+        recovered: the recovered text, special tokens left out.
+        recovered_ids: its ids; at a masked position stands the recovered word.
+        confidence: the attack's confidence in each of these ids, 0 to 1; may be empty.
+        label: the recovered class of a classification task.
+        reference: the true text, where it is known.
+        reference_ids: its ids.
+        reference_label: the true class of a classification task.
+        scores: every metric by name, 0 to 1; empty without a reference.
+    """
+
+    recovered: str
+    recovered_ids: list[int]
+    confidence: list[float] = field(default_factory=list)
+    label: int | None = None
+    reference: str | None = None
+    reference_ids: list[int] | None = None
+    reference_label: int | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """One attacked update: its sentences in the order of their references, and what it cost."""
+
+    sequences: list[SequenceResult]
+    reconstruction: Reconstruction
+
+    @property
+    def scored(self) -> bool:
+        """Whether the truth is known."""
+        return any(sequence.scores for sequence in self.sequences)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Every attacked update of a run.
+
+    Attributes:
+        batches: one result an update.
+        interrupted: the user stopped the run; what was found so far is here.
+    """
+
+    batches: list[BatchResult]
+    interrupted: bool = False
+
+    @property
+    def sequences(self) -> list[SequenceResult]:
+        """The sentences of every batch."""
+        return [sequence for batch in self.batches for sequence in batch.sequences]
+
+    def mean(self, metric: str) -> float | None:
+        """The mean of a metric over all sentences; None where no truth is known."""
+        values = [s.scores[metric] for s in self.sequences if metric in s.scores]
+        return sum(values) / len(values) if values else None
+
+    @property
+    def label_accuracy(self) -> float | None:
+        """The fraction of right classes; None for other tasks or where no truth is known."""
+        known = [s for s in self.sequences if s.reference_label is not None]
+        return sum(s.label == s.reference_label for s in known) / len(known) if known else None
+
+    @property
+    def verified(self) -> bool:
+        """Whether every recovered batch gives the shared gradient again."""
+        return bool(self.batches) and all(b.reconstruction.verified for b in self.batches)
+
+    @property
+    def gradient_error(self) -> float | None:
+        """The largest relative gradient error of any batch."""
+        return max((b.reconstruction.gradient_error for b in self.batches), default=None)
+
+    @property
+    def evaluations(self) -> int:
+        """Candidate gradients evaluated, over all batches."""
+        return sum(b.reconstruction.evaluations for b in self.batches)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of attack, over all batches."""
+        return sum(b.reconstruction.seconds for b in self.batches)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes the results unreliable, each once."""
+        said = (w for b in self.batches for w in b.reconstruction.warnings)
+        return list(dict.fromkeys(said))
+
+    @property
+    def notes(self) -> list[str]:
+        """What the attack says of how it got there, each once."""
+        said = (note for b in self.batches for note in b.reconstruction.candidate.notes)
+        return list(dict.fromkeys(said))

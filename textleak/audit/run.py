@@ -1,0 +1,125 @@
+"""Client, update, attack, scores: one batch after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from textleak.audit.result import Audit, BatchResult
+from textleak.audit.score import score
+from textleak.client import Client, ClientOptions
+from textleak.events import Event, OnEvent
+from textleak.models.text_model import TextModel
+from textleak.reconstruction import Reconstruction
+from textleak.threat_model import ThreatModel
+from textleak.update import SharedUpdate
+
+
+class AttackCall(Protocol):
+    """An attack with its options, ready to be called."""
+
+    def __call__(
+        self, model: TextModel, update: SharedUpdate, *, seed: int, on_event: OnEvent | None
+    ) -> Reconstruction:
+        """Recover the batch behind `update`."""
+
+
+class Watcher:
+    """Told of every step of an audit; screens and recorders override what they need."""
+
+    def begin(
+        self, index: int, count: int, update: SharedUpdate, references: list[list[int]] | None
+    ) -> None:
+        """Update `index` of `count` is about to be attacked; `references` are full token ids."""
+
+    def event(self, event: Event) -> None:
+        """The attack said something."""
+
+    def scored(self, result: BatchResult) -> None:
+        """The update has been attacked and scored."""
+
+
+NO_WATCHER = Watcher()
+
+
+@dataclass(frozen=True)
+class PrivateText:
+    """The sentences of one batch, with their classes for a classification task."""
+
+    sentences: Sequence[str]
+    labels: Sequence[int] | None = None
+
+
+def audit_client(
+    model: TextModel,
+    attack: AttackCall,
+    batches: Sequence[PrivateText],
+    *,
+    options: ClientOptions,
+    threat_model: ThreatModel,
+    seed: int = 0,
+    watcher: Watcher = NO_WATCHER,
+) -> Audit:
+    """Share each batch as a client would, attack the update, and score what comes back.
+
+    Batch `i` takes `seed + i`, for the client and for the attack. Every batch is prepared before
+    the first is attacked, so that a bad sentence stops the run at its start.
+
+    Args:
+        model: the public model.
+        attack: called as `attack(model, update, seed=…, on_event=…)`.
+        batches: the private sentences, one update a batch.
+        options: how the client trains; its seed is replaced.
+        threat_model: what is granted to the attacker.
+        seed: seeds everything.
+        watcher: told of every step.
+
+    Raises:
+        DataError: a sentence that is empty or too long, or labels that do not fit.
+    """
+    clients = [
+        Client(model, options.model_copy(update={"seed": seed + i}), threat_model)
+        for i in range(len(batches))
+    ]
+    prepared = [
+        client.prepare(text.sentences, text.labels)
+        for client, text in zip(clients, batches, strict=True)
+    ]
+    results: list[BatchResult] = []
+    try:
+        for i, (client, private) in enumerate(zip(clients, prepared, strict=True)):
+            update = client.share(private)
+            watcher.begin(i, len(batches), update, private.original_ids)
+            found = attack(model, update, seed=seed + i, on_event=watcher.event)
+            labels = private.batch.labels.tolist() if model.task == "classification" else None
+            results.append(score(model, found, private.original_ids, labels))
+            watcher.scored(results[-1])
+            if found.interrupted:
+                return Audit(results, interrupted=True)
+    except KeyboardInterrupt:
+        return Audit(results, interrupted=True)
+    return Audit(results)
+
+
+def audit_update(
+    model: TextModel,
+    attack: AttackCall,
+    update: SharedUpdate,
+    *,
+    references: Sequence[str] | None = None,
+    seed: int = 0,
+    watcher: Watcher = NO_WATCHER,
+) -> Audit:
+    """Attack an update that came from elsewhere; score it where the true sentences are given."""
+    ids = None
+    if references is not None:
+        ids = [list(model.tokenizer(text)["input_ids"]) for text in references]
+    try:
+        watcher.begin(0, 1, update, ids)
+        found = attack(model, update, seed=seed, on_event=watcher.event)
+        result = score(model, found, ids)
+        watcher.scored(result)
+    except KeyboardInterrupt:
+        return Audit([], interrupted=True)
+    return Audit([result], interrupted=found.interrupted)

@@ -1,0 +1,75 @@
+"""Pair a reconstruction with the truth and apply every metric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textleak.audit.result import BatchResult, SequenceResult
+from textleak.metrics import TEXT_METRICS, TOKEN_METRICS
+from textleak.metrics.assignment import best_pairing
+from textleak.metrics.sentence import SentenceFrame
+from textleak.models.text_model import TextModel
+from textleak.reconstruction import Reconstruction
+
+
+def score(
+    model: TextModel,
+    found: Reconstruction,
+    references: Sequence[Sequence[int]] | None = None,
+    labels: Sequence[int] | None = None,
+) -> BatchResult:
+    """The recovered sentences in the order of their references, each with its scores.
+
+    Args:
+        model: the model, for its tokenizer.
+        found: what the attack returned.
+        references: the true token ids, special tokens included; None where the truth is not known.
+        labels: the true classes of a classification task.
+    """
+    frame = SentenceFrame.of(model.tokenizer)
+    recovered = [frame.inner(ids) for ids in found.token_ids]
+    if references is None:
+        return BatchResult(
+            [_sequence(model, found, i, frame) for i in range(len(recovered))], found
+        )
+    true_ids = [frame.inner(ids) for ids in references]
+    sequences = []
+    for i, at in enumerate(best_pairing(true_ids, recovered)):
+        plain = SequenceResult("", []) if at is None else _sequence(model, found, at, frame)
+        label = None if labels is None else int(labels[i])
+        sequences.append(_scored(model, plain, true_ids[i], label))
+    return BatchResult(sequences, found)
+
+
+def _sequence(
+    model: TextModel, found: Reconstruction, at: int, frame: SentenceFrame
+) -> SequenceResult:
+    ids = frame.inner(found.token_ids[at])
+    confidence = found.candidate.confidence
+    return SequenceResult(
+        recovered=model.decode(ids),
+        recovered_ids=ids,
+        confidence=frame.inner(confidence[at]) if at < len(confidence) else [],
+        label=found.labels[at][0] if model.task == "classification" and found.labels else None,
+    )
+
+
+def _scored(
+    model: TextModel, plain: SequenceResult, reference_ids: list[int], label: int | None
+) -> SequenceResult:
+    reference = model.decode(reference_ids)
+    scores = {
+        name: TOKEN_METRICS.load(name)(reference_ids, plain.recovered_ids) for name in TOKEN_METRICS
+    }
+    for name in TEXT_METRICS:
+        scores.update(TEXT_METRICS.load(name)(reference, plain.recovered))
+    return SequenceResult(
+        recovered=plain.recovered,
+        recovered_ids=plain.recovered_ids,
+        confidence=plain.confidence,
+        label=plain.label,
+        reference=reference,
+        reference_ids=reference_ids,
+        reference_label=label,
+        scores=scores,
+    )

@@ -1,0 +1,1 @@
+"""What a user sees of a run: live view, plain lines, end report, JSON, saved folders."""

@@ -1,0 +1,119 @@
+"""The end report: each sentence over its recovery, then what it all comes to."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.text import Text
+
+from textleak.report.alignment import Alignment
+from textleak.report.facts import Facts
+from textleak.report.history import history_table
+from textleak.report.pieces import Pieces
+from textleak.report.record import BatchRecord, RunRecord, SequenceRecord
+
+
+def sequence_view(sequence: SequenceRecord, pieces: Pieces) -> RenderableType:
+    """One sentence: reference over recovery token by token, and its scores."""
+    found = pieces(sequence.recovered_ids)
+    truth = None if sequence.reference_ids is None else pieces(sequence.reference_ids)
+    parts: list[RenderableType] = [Alignment(found, truth)]
+    scores = _scores(sequence)
+    if scores.plain:
+        parts.append(Padding(scores, (0, 0, 0, 11)))
+    return Group(*parts)
+
+
+def _scores(sequence: SequenceRecord) -> Text:
+    text = Text(style="dim")
+    if sequence.token_match is not None:
+        text.append(f"token match {sequence.token_match:.3f}, {_rouge(sequence)}")
+        text.append(", exact" if sequence.exact else ", not exact")
+    if sequence.label is not None:
+        text.append(", " if text.plain else "")
+        text.append(f"class {sequence.label}")
+        if sequence.reference_label is not None and sequence.label != sequence.reference_label:
+            text.append(f" (truth: {sequence.reference_label})")
+    return text
+
+
+def _rouge(scored: SequenceRecord | RunRecord) -> str:
+    values = (scored.rouge1, scored.rouge2, scored.rougeL)
+    return "ROUGE-1/2/L " + " ".join(f"{value or 0:.3f}" for value in values)
+
+
+def batch_view(
+    sequences: list[SequenceRecord], batch: BatchRecord, pieces: Pieces, title: str = ""
+) -> RenderableType:
+    """The sentences of one update, with a line on its verification and cost."""
+    blocks: list[RenderableType] = [Rule(title, style="dim", align="left")]
+    blocks += [sequence_view(sequence, pieces) for sequence in sequences]
+    if title:
+        line = Text(f"verified: {_verified(batch)}; {_cost(batch)}", style="dim")
+        blocks.append(Padding(line, (0, 0, 0, 11)))
+    return Group(*blocks)
+
+
+def outcome_view(
+    sequences: list[SequenceRecord],
+    batch: BatchRecord,
+    pieces: Pieces,
+    *,
+    index: int = 0,
+    count: int = 1,
+    history: bool = True,
+) -> RenderableType:
+    """What update `index` of `count` came to; a single update also with its history."""
+    title = f"update {index + 1} of {count}" if count > 1 else ""
+    view = batch_view(sequences, batch, pieces, title)
+    if title or not history or not batch.history:
+        return view
+    truth = [s.reference for s in sequences if s.reference is not None]
+    return Group(Rule(style="dim"), history_table(batch.history, truth), view)
+
+
+def summary_view(record: RunRecord) -> RenderableType:
+    """What the run comes to: rates, verification, cost, assumptions, notes and warnings."""
+    facts = Facts()
+    if record.token_match is not None:
+        count = len(record.sequences)
+        exact = sum(bool(s.exact) for s in record.sequences)
+        match = Text(f"{record.token_match:.3f}", style="bold")
+        match.append(f", {_rouge(record)}, exact {exact} of {count}", style="not bold")
+        facts.add("token match", match)
+    if record.label_accuracy is not None:
+        facts.add("classes right", f"{record.label_accuracy:.0%}")
+    style = "bold green" if record.verified else "bold yellow"
+    facts.add("verified", _verified(record), style)
+    facts.add("cost", _cost(record))
+    facts.add("attack", record.title + f", seed {record.seed}")
+    facts.add("attacker", record.threat_model.describe())
+    for defence in record.defences:
+        facts.add("defence", defence)
+    for note in (*record.model_notes, *record.notes):
+        facts.add("note", note)
+    for warning in record.warnings:
+        facts.add("warning", warning, "yellow")
+    if record.interrupted:
+        facts.add("interrupted", _interrupted(record), "yellow")
+    return Group(Rule(style="dim"), facts.grid)
+
+
+def _interrupted(record: RunRecord) -> str:
+    if not record.sequences:
+        return "stopped before anything was found"
+    return "stopped by you: this is what was found so far"
+
+
+def _verified(result: RunRecord | BatchRecord) -> str:
+    if result.gradient_error is None:
+        return "no"
+    answer = "yes" if result.verified else "no"
+    return f"{answer}, relative gradient error {result.gradient_error:.1e}"
+
+
+def _cost(result: RunRecord | BatchRecord) -> str:
+    each = result.seconds / result.evaluations if result.evaluations else None
+    tail = f" ({each:.3f} s each)" if each is not None else ""
+    return f"{result.evaluations} evaluations in {result.seconds:.1f} s{tail}"

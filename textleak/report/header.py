@@ -1,0 +1,50 @@
+"""What a run assumed: the part of its record that is known before it starts."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from textleak.threat_model import ThreatModel
+
+_PACKAGES = ("textleak", "torch", "transformers", "tokenizers", "numpy")
+
+
+class RunHeader(BaseModel):
+    """The head of a run's record, printed with every result and stored in every file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str
+    attack: str
+    options: dict[str, Any] = {}
+    model: str
+    weights: str
+    weights_seed: int = 0
+    activation: str
+    task: str
+    threat_model: ThreatModel
+    defences: tuple[str, ...] = ()
+    seed: int = 0
+    model_notes: tuple[str, ...] = ()
+    versions: dict[str, str] = {}
+
+    @property
+    def title(self) -> str:
+        """One line: the attack, the model, the task."""
+        swapped = "" if self.activation == "keep" else f", {self.activation}"
+        return f"{self.attack} on {self.model} ({self.task}, {self.weights} weights{swapped})"
+
+
+def versions() -> dict[str, str]:
+    """The versions of everything that a result can depend on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

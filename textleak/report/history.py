@@ -1,0 +1,90 @@
+"""How the text came out: the text at iteration 0, 10, 20, 30 …, as in the paper's table 3."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from textleak.events import Event, Iteration
+
+ROWS = 12
+
+
+class HistoryRow(BaseModel):
+    """The batch as it stood at one iteration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    iteration: int
+    evaluations: int
+    seconds: float
+    objective: float | None
+    token_match: float | None = None
+    texts: list[str]
+
+
+class History:
+    """Keeps every `every`-th iteration of each stage, and the last.
+
+    Args:
+        every: iterations between two rows.
+    """
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self._rows: list[HistoryRow] = []
+        self._last: HistoryRow | None = None
+
+    def event(self, event: Event, match: float | None = None) -> None:
+        """Take in what the attack says; `match` is the mean token match, where known."""
+        if not isinstance(event, Iteration):
+            return
+        row = HistoryRow(
+            stage=event.stage,
+            iteration=event.iteration,
+            evaluations=event.evaluations,
+            seconds=event.seconds,
+            objective=event.objective if abs(event.objective) < float("inf") else None,
+            token_match=match,
+            texts=event.texts,
+        )
+        if self._last is not None and self._last.stage != row.stage:
+            self._keep(self._last)
+        self._last = row
+        if event.iteration % self.every == 0:
+            self._keep(row)
+
+    def _keep(self, row: HistoryRow) -> None:
+        if not self._rows or self._rows[-1] is not row:
+            self._rows.append(row)
+
+    @property
+    def rows(self) -> list[HistoryRow]:
+        """The kept rows, the last iteration always among them."""
+        ends = [] if self._last is None or self._last in self._rows[-1:] else [self._last]
+        return self._rows + ends
+
+
+def history_table(rows: list[HistoryRow], reference: list[str] | None = None) -> RenderableType:
+    """The texts by iteration, at most a dozen rows; the truth last, as in the paper's table 3."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=False)
+    table.add_column("iteration", no_wrap=True)
+    table.add_column("objective", justify="right", no_wrap=True)
+    table.add_column("text", overflow="fold")
+    for row in thinned(rows):
+        objective = "-" if row.objective is None else f"{row.objective:.3g}"
+        table.add_row(f"{row.stage} {row.iteration}", objective, Text("\n".join(row.texts)))
+    if reference:
+        table.add_row("truth", "", Text("\n".join(reference)), style="bold")
+    return table
+
+
+def thinned(rows: list[HistoryRow]) -> list[HistoryRow]:
+    """At most a dozen of the rows, evenly chosen, the first and the last among them."""
+    if len(rows) <= ROWS:
+        return rows
+    step = (len(rows) - 1) / (ROWS - 1)
+    return [rows[round(i * step)] for i in range(ROWS)]

@@ -1,0 +1,29 @@
+"""Plain lines, for logs and pipes."""
+
+from __future__ import annotations
+
+from textleak.report.live import labels_text
+from textleak.report.progress import Progress
+
+
+def plain_line(progress: Progress) -> str:
+    """One line that says where the run stands: time, stage, objective, match, labels, text."""
+    now = progress.latest
+    if now is None:
+        return "starting …"
+    count = f"{now.iteration}/{now.total}" if now.total else str(now.iteration)
+    parts = []
+    if progress.count > 1:
+        parts.append(f"update {progress.index + 1}/{progress.count}")
+    parts += [
+        f"{now.seconds:.1f} s",
+        f"{now.stage} {count}",
+        f"objective {now.objective:.4g}",
+        f"{now.evaluations} evaluations",
+    ]
+    match = progress.token_match()
+    if match is not None:
+        parts.append(f"{match:.0%} of tokens right")
+    if any(now.labels):
+        parts.append(f"labels {labels_text(now.labels)}")
+    return "  ".join(parts) + ": " + " | ".join(now.texts)

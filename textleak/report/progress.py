@@ -1,0 +1,119 @@
+"""Where a run stands: events folded into what the views show."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from textleak.events import Event, Finished, Iteration, Started
+from textleak.metrics.assignment import best_pairing
+from textleak.report.header import RunHeader
+from textleak.report.pieces import Pieces
+
+
+@dataclass
+class Progress:
+    """The state of a run as the views need it.
+
+    Attributes:
+        header: what the run assumed.
+        pieces: names of token ids.
+        clock: seconds; lets the elapsed time move on between two events.
+        index: which update is attacked, from 0.
+        count: how many there are.
+        references: the true sentences' ids without special tokens, where the truth is known.
+        latest: the last iteration of the update under attack.
+        objectives: the objective of every iteration of this stage.
+    """
+
+    header: RunHeader
+    pieces: Pieces
+    clock: Callable[[], float] = time.monotonic
+    index: int = 0
+    count: int = 1
+    references: list[list[int]] | None = None
+    latest: Iteration | None = None
+    objectives: list[float] = field(default_factory=list)
+    _heard: float | None = None
+    _stage_began: float = 0.0
+
+    def begin(self, index: int, count: int, references: Sequence[Sequence[int]] | None) -> None:
+        """Another update is about to be attacked; `references` are without special tokens."""
+        self.index, self.count = index, count
+        self.references = None if references is None else [list(ids) for ids in references]
+        self.latest, self.objectives = None, []
+        self._heard, self._stage_began = None, 0.0
+
+    def event(self, event: Event) -> None:
+        """Take in what the attack says."""
+        if isinstance(event, Started):
+            self._heard = self.clock()
+        elif isinstance(event, Iteration):
+            if self.latest is not None and self.latest.stage != event.stage:
+                self.objectives, self._stage_began = [], self.latest.seconds
+            self.latest = event
+            self.objectives.append(event.objective)
+            self._heard = self.clock()
+        elif isinstance(event, Finished):
+            self._heard = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the attack on this update began."""
+        told = self.latest.seconds if self.latest else 0.0
+        return told if self._heard is None else told + self.clock() - self._heard
+
+    @property
+    def rate(self) -> float | None:
+        """Evaluations a second so far."""
+        if self.latest is None or self.latest.seconds <= 0:
+            return None
+        return self.latest.evaluations / self.latest.seconds
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that this stage takes at most from here on, if it goes on as fast as so far."""
+        now = self.latest
+        if now is None or not now.total or not now.iteration:
+            return None
+        left = (now.seconds - self._stage_began) / now.iteration * (now.total - now.iteration)
+        return max(0.0, left - (self.seconds - now.seconds))
+
+    def sentences(self) -> list[tuple[list[str] | None, list[str]]]:
+        """Pieces of each reference (where known) with its best matching recovery at this moment."""
+        if self.latest is None:
+            return []
+        found = [self.pieces.frame.inner(ids) for ids in self.latest.token_ids]
+        if self.references is None:
+            texts = self.latest.texts
+            return [
+                (None, self.pieces(ids) if self.pieces.known(ids) else text.split())
+                for ids, text in zip(found, texts, strict=True)
+            ]
+        pairs = best_pairing(self.references, found)
+        return [
+            (self.pieces(ids), [] if at is None else self.pieces(found[at]))
+            for ids, at in zip(self.references, pairs, strict=True)
+        ]
+
+    def token_match(self) -> float | None:
+        """Mean token match at this moment; None where the truth is not known."""
+        if self.references is None or self.latest is None:
+            return None
+        return mean_token_match(self.references, self.latest.token_ids, self.pieces)
+
+
+def mean_token_match(
+    references: list[list[int]], token_ids: Sequence[Sequence[int]], pieces: Pieces
+) -> float:
+    """Mean token match of full recovered ids against sentences' ids, best pairs together."""
+    from textleak.metrics.tokens import token_match
+
+    found = [pieces.frame.inner(ids) for ids in token_ids]
+    pairs = best_pairing(references, found)
+    rates = [
+        0.0 if at is None else token_match(ids, found[at])
+        for ids, at in zip(references, pairs, strict=True)
+    ]
+    return sum(rates) / len(rates)

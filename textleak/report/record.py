@@ -1,0 +1,155 @@
+"""The record of a run: the JSON object that the command line writes, and that replays read."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from textleak.report.header import RunHeader
+from textleak.report.history import HistoryRow
+
+if TYPE_CHECKING:
+    from textleak.audit import Audit, BatchResult, SequenceResult
+
+
+class SequenceRecord(BaseModel):
+    """One sentence; what needs the truth is null where it is not known.
+
+    `reference` is the true sentence through the tokenizer and back, so that an exact recovery is
+    the same text. The ids are those of the sentence, without the special tokens around it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reference: str | None
+    recovered: str
+    reference_ids: list[int] | None
+    recovered_ids: list[int]
+    token_match: float | None
+    exact: bool | None
+    rouge1: float | None
+    rouge2: float | None
+    rougeL: float | None
+    confidence: list[float] = []
+    label: int | None = None
+    reference_label: int | None = None
+
+
+class BatchRecord(BaseModel):
+    """One attacked update: how many of the sequences are its own, and what it cost."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int
+    verified: bool
+    gradient_error: float | None
+    objective: float | None
+    evaluations: int
+    seconds: float
+    history: list[HistoryRow] = []
+
+
+class RunRecord(RunHeader):
+    """The whole run. Rates lie between 0 and 1 and are means over sentences."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    sequences: list[SequenceRecord]
+    token_match: float | None
+    exact_rate: float | None
+    rouge1: float | None
+    rouge2: float | None
+    rougeL: float | None
+    label_accuracy: float | None = None
+    verified: bool
+    gradient_error: float | None
+    evaluations: int
+    seconds: float
+    seconds_per_evaluation: float | None
+    interrupted: bool = False
+    notes: list[str] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
+    batches: list[BatchRecord] = Field(default_factory=list)
+
+    def to_json(self) -> str:
+        """One JSON object, `schema` first; never NaN."""
+        data = self.model_dump(mode="json", by_alias=True)
+        ordered = {"schema": data.pop("schema"), **data}
+        return json_text(ordered)
+
+
+def json_text(data: object) -> str:
+    """Indented JSON with a newline at its end; NaN is an error, as no other reader takes it."""
+    import json
+
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def run_record(header: RunHeader, audit: Audit, histories: list[list[HistoryRow]]) -> RunRecord:
+    """The record of an audited run.
+
+    Args:
+        header: what the run assumed.
+        audit: its scored results.
+        histories: the kept iterations, one list an update.
+    """
+    kept = histories + [[]] * (len(audit.batches) - len(histories))
+    return RunRecord(
+        **dict(header),
+        sequences=[sequence_record(s) for s in audit.sequences],
+        token_match=audit.mean("token_match"),
+        exact_rate=audit.mean("exact"),
+        rouge1=audit.mean("rouge1"),
+        rouge2=audit.mean("rouge2"),
+        rougeL=audit.mean("rougeL"),
+        label_accuracy=audit.label_accuracy,
+        verified=audit.verified,
+        gradient_error=_finite(audit.gradient_error),
+        evaluations=audit.evaluations,
+        seconds=audit.seconds,
+        seconds_per_evaluation=audit.seconds / audit.evaluations if audit.evaluations else None,
+        interrupted=audit.interrupted,
+        notes=audit.notes,
+        warnings=audit.warnings,
+        batches=[batch_record(b, rows) for b, rows in zip(audit.batches, kept, strict=False)],
+    )
+
+
+def batch_record(batch: BatchResult, history: list[HistoryRow]) -> BatchRecord:
+    """The record of one attacked update."""
+    found = batch.reconstruction
+    return BatchRecord(
+        size=len(batch.sequences),
+        verified=found.verified,
+        gradient_error=_finite(found.gradient_error),
+        objective=_finite(found.candidate.objective),
+        evaluations=found.evaluations,
+        seconds=found.seconds,
+        history=history,
+    )
+
+
+def sequence_record(sequence: SequenceResult) -> SequenceRecord:
+    """The record of one sentence."""
+    scores = sequence.scores
+    return SequenceRecord(
+        reference=sequence.reference,
+        recovered=sequence.recovered,
+        reference_ids=sequence.reference_ids,
+        recovered_ids=sequence.recovered_ids,
+        token_match=scores.get("token_match"),
+        exact=bool(scores["exact"]) if "exact" in scores else None,
+        rouge1=scores.get("rouge1"),
+        rouge2=scores.get("rouge2"),
+        rougeL=scores.get("rougeL"),
+        confidence=sequence.confidence,
+        label=sequence.label,
+        reference_label=sequence.reference_label,
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,85 @@
+"""What the terminal shows while a run goes on: a live view, plain lines, or nothing."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Literal
+
+from rich.console import Console
+from rich.live import Live
+
+from textleak.events import Event, Finished, Iteration
+from textleak.report.live import header_view, live_view
+from textleak.report.plain import plain_line
+from textleak.report.progress import Progress
+
+Mode = Literal["live", "plain", "quiet"]
+
+
+class Screen:
+    """Shows a run's progress on a console; a context, so that the terminal is always put right.
+
+    Args:
+        console: where to show it.
+        progress: the state to show.
+        mode: `live` redraws, `plain` prints lines, `quiet` shows nothing.
+        every: iterations between plain lines.
+    """
+
+    def __init__(self, console: Console, progress: Progress, mode: Mode, every: int = 10) -> None:
+        self.console = console
+        self.progress = progress
+        self.mode = mode
+        self.every = every
+        self._live: Live | None = None
+        self._said: Iteration | None = None
+
+    def __enter__(self) -> Screen:
+        """Say first what the run assumes."""
+        if self.mode == "plain":
+            self.console.print(header_view(self.progress.header))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave the terminal as it was."""
+        self._stop()
+
+    def begin(self, index: int, count: int, references: list[list[int]] | None) -> None:
+        """Another update is about to be attacked."""
+        self.progress.begin(index, count, references)
+        if self.mode == "live":
+            self._live = Live(
+                get_renderable=lambda: live_view(self.progress),
+                console=self.console,
+                refresh_per_second=8,
+                transient=True,
+            )
+            self._live.start()
+
+    def event(self, event: Event) -> None:
+        """The attack said something."""
+        self.progress.event(event)
+        if self.mode == "plain" and isinstance(event, Iteration | Finished):
+            self._say(last=isinstance(event, Finished))
+        if isinstance(event, Finished):
+            self._stop()
+
+    def _say(self, last: bool) -> None:
+        now = self.progress.latest
+        if now is None or now is self._said:
+            return
+        if last or now.iteration % self.every == 0:
+            self._said = now
+            self.console.print(
+                plain_line(self.progress), markup=False, highlight=False, soft_wrap=True
+            )
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
