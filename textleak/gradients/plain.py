@@ -65,9 +65,10 @@ def relative_error(gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor]
     """
     wrong = total = 0.0
     for name, target in shared.items():
-        reference = target.double()
-        wrong += float((gradients[name].to(reference) - reference).square().sum())
-        total += float(reference.square().sum())
+        own = gradients[name]
+        difference = own - target if own.dtype == target.dtype else own.double() - target.double()
+        wrong += float(torch.linalg.vector_norm(difference, dtype=torch.float64)) ** 2
+        total += float(torch.linalg.vector_norm(target, dtype=torch.float64)) ** 2
     if total == 0:
         return 0.0 if wrong == 0 else float("inf")
     return float((wrong / total) ** 0.5)
