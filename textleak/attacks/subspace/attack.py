@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from textleak.attacks.base import Attack, Session
-from textleak.attacks.subspace.assembly import Assembly, assemble
-from textleak.attacks.subspace.candidates import context_span, find_candidates
-from textleak.attacks.subspace.finish import finish_classification, finish_masked, pad_sentences
-from textleak.attacks.subspace.pairs import Frame, Pairs
+from textleak.attacks.subspace.finish import finish_classification, finish_masked
+from textleak.attacks.subspace.rounds import Sentence, remainder, solve_round
+from textleak.attacks.subspace.sentences import pad_sentences
 from textleak.evidence.first_layer import FirstLayer
 from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
@@ -24,11 +24,13 @@ class SubspaceOptions(BaseModel):
 
     Attributes:
         attempts: how often an unexplained pair is tried, with ever more equations.
+        rounds: how often what the found sentences leave of the update is attacked again.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     attempts: int = Field(default=3, ge=1)
+    rounds: int = Field(default=4, ge=1)
 
 
 class Subspace(Attack[SubspaceOptions]):
@@ -38,25 +40,32 @@ class Subspace(Attack[SubspaceOptions]):
     options_class: ClassVar[type[BaseModel]] = SubspaceOptions
 
     def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
-        """Evidence, sentences, labels."""
+        """Evidence, sentences, what they leave of the update, and so on; then labels."""
         layer = FirstLayer.of(model)
-        found = find_candidates(model, update, layer)
-        span = context_span(model, update)
-        frame = Frame(int(model.tokenizer.cls_token_id), int(model.tokenizer.sep_token_id))
-        pairs = Pairs(layer, found.pairs, found.settled, span, frame)
+        sentences: list[Sentence] = []
+        stages: list[str] = []
+        rest, rank, first = update, None, None
+        for _ in range(self.options.rounds):
 
-        def report(assembly: Assembly) -> None:
-            session.evaluations = assembly.evaluations
-            sentences = [pairs.sentence(chosen) for chosen in assembly.proven]
-            session.progress(
-                _unlabelled(model, sentences), stage="sentences", iteration=len(sentences)
+            def report(found: list[Sentence], before: tuple[Sentence, ...]) -> None:
+                session.evaluations += 1
+                candidate = _unlabelled(model, [*before, *found])
+                session.progress(candidate, stage="sentences", iteration=len(candidate.confidence))
+
+            tell = partial(report, before=tuple(sentences))
+            outcome = solve_round(model, rest, layer, tell, self.options.attempts, rank)
+            first = first or outcome
+            stages += outcome.stages
+            fresh = [s for s in outcome.sentences if s not in sentences]
+            sentences += fresh
+            left = None if outcome.complete or not fresh else remainder(
+                model, update, sentences, first
             )
-
-        assembly = assemble(pairs, report, attempts=self.options.attempts)
-        session.evaluations = assembly.evaluations
-        sentences = [pairs.sentence(chosen) for chosen in assembly.proven]
+            if left is None:
+                break
+            rest, rank = left
         finish = finish_masked if model.task == "mlm" else finish_classification
-        return finish(model, update, sentences, found.stages)
+        return finish(model, update, sentences, tuple(stages))
 
 
 def _unlabelled(model: TextModel, sentences: list[tuple[int, ...]]) -> Candidate:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from textleak.attacks.subspace.pairs import Duals
 from textleak.evidence.decoder import decoder_part, input_rows
+from textleak.evidence.duals import context_duals, input_solution, residual_gradients
 from textleak.evidence.first_layer import FirstLayer
 from textleak.evidence.places import place_words
 from textleak.evidence.spans import Span, row_span
@@ -24,11 +26,13 @@ class Candidates:
     Attributes:
         pairs: (word id, place) each.
         settled: for each whether it is proven to occur.
+        deltas: (S, H) the gradient at the sum of embeddings of each settled pair; these come first.
         stages: what each piece of evidence gave, in words.
     """
 
     pairs: list[tuple[int, int]]
     settled: list[bool]
+    deltas: Tensor
     stages: tuple[str, ...]
 
 
@@ -53,7 +57,9 @@ def find_candidates(model: TextModel, update: SharedUpdate, layer: FirstLayer) -
         if (int(ids[word]), place) not in known
     ]
     note = f"{len(ids)} words; {len(settled)} pairs settled, {len(loose)} open"
-    return Candidates(settled + loose, [True] * len(settled) + [False] * len(loose), (note,))
+    flags = [True] * len(settled) + [False] * len(loose)
+    deltas = torch.stack([*placed.settled.values()]) if settled else rows[:0]
+    return Candidates(settled + loose, flags, deltas, (note,))
 
 
 def _input_rows(
@@ -74,7 +80,31 @@ def _input_rows(
     return used.ids, rows, unsure
 
 
-def context_span(model: TextModel, update: SharedUpdate) -> Span | None:
+def context_span(update: SharedUpdate, rank: int | None = None) -> Span | None:
     """The span of layer 0's attention contexts, if its gradient is shared."""
     gradient = update.gradients.get(parts.attention_output(0) + "weight")
-    return None if gradient is None else row_span([gradient])
+    return None if gradient is None else row_span([gradient], rank)
+
+
+def context_duals_of(
+    update: SharedUpdate, layer: FirstLayer, found: Candidates, span: Span
+) -> Duals | None:
+    """Measurements that tell contexts apart, if the update shares what they need."""
+    names = [name + "weight" for name in parts.projections(0)]
+    behind = update.gradients.get(parts.attention_output(0) + "weight")
+    if behind is None or any(name not in update.gradients for name in names):
+        return None
+    if span.rank >= behind.shape[1] or not len(found.deltas):
+        return None
+    words, places = (torch.tensor(column) for column in zip(*found.pairs, strict=True))
+    gradient = torch.cat([update.gradients[name].double() for name in names])
+    projected, determined = input_solution(layer.inputs(words, places), gradient)
+    count = len(found.deltas)
+    sure = (determined[:count] > 1 - 1e-6).nonzero().flatten()
+    if not len(sure):
+        return None
+    columns = torch.linalg.svd(behind.double())[0][:, : span.rank]
+    residuals = residual_gradients(
+        layer, words[sure], places[sure], found.deltas[sure], projected[sure], columns
+    )
+    return Duals(sure.numpy(), context_duals(behind, residuals, span.rank))

@@ -54,11 +54,11 @@ def flow_constraints(pairs: Pairs, seed: int) -> tuple[Array, Array]:
 
 
 def linearised(query: Query, y: Array) -> tuple[Array, Array]:
-    """Jacobian (K, E) and value (K,) of a query's context outside the span, at membership y."""
+    """Jacobian (K, E) and error (K,) of the measurements of a query's context at membership y."""
     total = query.weights @ y  # (h,)
-    heads = query.outside @ y / total[:, None]  # (h, K)
-    value = heads.sum(0)
-    jacobian = np.einsum("hke,h->ke", query.outside, 1 / total)
+    heads = query.measured @ y / total[:, None]  # (h, K)
+    value = heads.sum(0) - query.target
+    jacobian = np.einsum("hke,h->ke", query.measured, 1 / total)
     jacobian -= (heads / total[:, None]).T @ query.weights
     return jacobian, value
 

@@ -6,22 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from textleak.attacks.subspace.sentences import pad_sentences
 from textleak.evidence.labels import class_counts, logit_gradients
 from textleak.evidence.masks import loss_bearing, masked_labels
 from textleak.models import bert_parts as parts
-from textleak.models.batch import IGNORED, TokenBatch, length_mask
+from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate
 from textleak.update import SharedUpdate
-
-
-def pad_sentences(sentences: list[tuple[int, ...]], pad: int) -> tuple[Tensor, Tensor]:
-    """Ids and attention mask (S, T) of sentences of any lengths."""
-    mask = length_mask([len(row) for row in sentences])
-    ids = torch.full(mask.shape, pad)
-    for i, row in enumerate(sentences):
-        ids[i, : len(row)] = torch.tensor(row)
-    return ids, mask
 
 
 def finish_classification(

@@ -32,11 +32,26 @@ class Query:
 
     Attributes:
         weights: (h, E) exponentiated attention scores.
-        outside: (h, K, E) each weighted value's part outside the context span.
+        measured: (h, K, E) what each weighted value adds to the K measurements of the context.
+        target: (K,) what the context of this pair must measure.
     """
 
     weights: Array
-    outside: Array
+    measured: Array
+    target: Array
+
+
+@dataclass(frozen=True)
+class Duals:
+    """Measurements that tell the contexts of some pairs: c_i . vector_j = [i = j].
+
+    Attributes:
+        pairs: (n,) the pairs j.
+        vectors: (n, H) see `textleak.evidence.duals`.
+    """
+
+    pairs: NDArray[np.int64]
+    vectors: Tensor
 
 
 class Pairs:
@@ -48,6 +63,7 @@ class Pairs:
         settled: for each whether it is proven to occur.
         span: the span of layer 0's contexts.
         frame: the ids of [CLS] and [SEP].
+        duals: measurements that tell contexts apart, if there are any.
     """
 
     def __init__(
@@ -57,6 +73,7 @@ class Pairs:
         settled: Sequence[bool],
         span: Span,
         frame: Frame,
+        duals: Duals | None = None,
     ) -> None:
         self.layer, self.span, self.frame = layer, span, frame
         words = torch.tensor([w for w, _ in pairs])
@@ -68,8 +85,12 @@ class Pairs:
         self.width = int(places.max()) + 1
         self.index = {pair: e for e, pair in enumerate(pairs)}
         self._q, self._k, self._v = layer.projected(layer.inputs(words, places))
-        complement = span.complement.unflatten(-1, (layer.heads, -1))  # (K, h, d)
-        self._outside = torch.einsum("khd,ehd->hke", complement, self._v)
+        self._duals = duals
+        rows = span.complement
+        if duals is not None:
+            rows = torch.cat([rows, duals.vectors / duals.vectors.norm(dim=1, keepdim=True)])
+        measures = rows.unflatten(-1, (layer.heads, -1))  # (K, h, d)
+        self._measured = torch.einsum("khd,ehd->hke", measures, self._v)
         self.opening = self.index[(frame.first, 0)]
         self._opening_query: Query | None = None
 
@@ -82,10 +103,19 @@ class Pairs:
             return self._opening_query
         scores = torch.einsum("hd,ehd->he", self._q[pair], self._k) / self._q.shape[-1] ** 0.5
         weights = (scores - scores.amax(1, keepdim=True)).exp()
-        query = Query(weights.numpy(), (self._outside * weights[:, None]).numpy())
+        measured = (self._measured * weights[:, None]).numpy()
+        query = Query(weights.numpy(), measured, self._target(pair))
         if pair == self.opening:
             self._opening_query = query
         return query
+
+    def _target(self, pair: int) -> Array:
+        target = np.zeros(self._measured.shape[1])
+        if self._duals is not None:
+            first = len(self.span.complement)
+            own = np.flatnonzero(self._duals.pairs == pair)
+            target[first + own] = 1 / self._duals.vectors[own].norm(dim=1).numpy()
+        return target
 
     def sentence(self, chosen: Sequence[int]) -> tuple[int, ...]:
         """The word ids of chosen pairs in the order of their places."""
