@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
+from textleak.attacks.subspace.nonnegative import nonnegative_least_squares
 from textleak.attacks.subspace.pairs import Array, Pairs, Query
 
 _CONSTRAINT_WEIGHT = 3.0  # against columns of unit norm on average; any weight of that order serves
@@ -99,14 +99,16 @@ def complete(
         scale = float(np.linalg.norm(jacobian, axis=0).mean()) / _CONSTRAINT_WEIGHT
         system = np.concatenate([jacobian / scale, constraints])[:, columns]
         target = np.concatenate([-value / scale, targets])
-        solution, residual = nnls(system, target, maxiter=30 * len(columns))
+        support = np.flatnonzero(y[columns] > 0) if step else None
+        solution = nonnegative_least_squares(system, target, support)
+        residual = float(np.linalg.norm(system @ solution - target))
         last, y = y, np.zeros(len(pairs))
         y[columns] = solution
         if float(np.abs(y - last).max()) < 1e-4:
             break
         if any(float((query.weights @ y).min()) <= 0 for query in queries.values()):
             break
-    return Completion(y, _chain(pairs, y), float(residual))
+    return Completion(y, _chain(pairs, y), residual)
 
 
 def _even(pairs: Pairs, usable: NDArray[np.bool_]) -> Array:

@@ -64,6 +64,7 @@ class Pairs:
         span: the span of layer 0's contexts.
         frame: the ids of [CLS] and [SEP].
         duals: measurements that tell contexts apart, if there are any.
+        measurements: how many numbers to measure of a context; more are mixed into as many.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Pairs:
         span: Span,
         frame: Frame,
         duals: Duals | None = None,
+        measurements: int = 150,
     ) -> None:
         self.layer, self.span, self.frame = layer, span, frame
         words = torch.tensor([w for w, _ in pairs])
@@ -89,6 +91,8 @@ class Pairs:
         rows = span.complement
         if duals is not None:
             rows = torch.cat([rows, duals.vectors / duals.vectors.norm(dim=1, keepdim=True)])
+        self._mix = _mixing(len(rows), measurements)
+        rows = self._mix @ rows
         measures = rows.unflatten(-1, (layer.heads, -1))  # (K, h, d)
         self._measured = torch.einsum("khd,ehd->hke", measures, self._v)
         self.opening = self.index[(frame.first, 0)]
@@ -110,12 +114,12 @@ class Pairs:
         return query
 
     def _target(self, pair: int) -> Array:
-        target = np.zeros(self._measured.shape[1])
+        target = np.zeros(self._mix.shape[1])
         if self._duals is not None:
             first = len(self.span.complement)
             own = np.flatnonzero(self._duals.pairs == pair)
             target[first + own] = 1 / self._duals.vectors[own].norm(dim=1).numpy()
-        return target
+        return np.asarray(self._mix.numpy() @ target)
 
     def sentence(self, chosen: Sequence[int]) -> tuple[int, ...]:
         """The word ids of chosen pairs in the order of their places."""
@@ -124,3 +128,11 @@ class Pairs:
     def residuals(self, sentences: Tensor) -> Tensor:
         """How far the contexts of whole sentences (S, T) lie outside their span; (S, T)."""
         return self.span.residual(self.layer.contexts(sentences))
+
+
+def _mixing(rows: int, most: int) -> Tensor:
+    """A random orthonormal (min(rows, most), rows) mixture; the identity where nothing is saved."""
+    if rows <= most:
+        return torch.eye(rows).double()
+    draw = torch.randn(rows, most, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return torch.linalg.qr(draw).Q.T.contiguous()
