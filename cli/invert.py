@@ -54,13 +54,12 @@ def invert(
 
     with output.busy(f"reading {update} …"):
         from textleak.audit import audit_update
-        from textleak.client.reading import read_sentences
 
         from . import preparing, received
         from .recording import conduct
 
         shared = received.read_update(update, run, lengths)
-        truth = None if reference is None else read_sentences(reference)[0]
+        truth = received.read_truth(reference, shared)
         run = received.completed(run, shared)
         chosen = preparing.build_attack(run)
         loaded = preparing.open_model(run)
@@ -75,6 +74,6 @@ def invert(
         header,
         preparing.model_pieces(loaded),
         lambda watcher: audit_update(
-            loaded, chosen, shared, references=truth, seed=run.seed, watcher=watcher
+            loaded, chosen, shared, truth=truth, seed=run.seed, watcher=watcher
         ),
     )

@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 
 from textleak.report.files import check_writable, write_text
 from textleak.report.folder import RunFolder
-from textleak.report.screen import Mode
+
+if TYPE_CHECKING:
+    from textleak.report.screen import Mode
 
 STDOUT = "-"
+INTERRUPTED = 130
 
 
 @dataclass
@@ -55,12 +60,13 @@ class Output:
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
-        """Say on a terminal what is being waited for, until it is done."""
-        if self.mode != "live":
-            yield
-            return
-        with self.console.status(what):
-            yield
+        """Say on a terminal what is being waited for; an interruption ends the command here."""
+        try:
+            with self.console.status(what) if self.mode == "live" else nullcontext():
+                yield
+        except KeyboardInterrupt as error:
+            print("textleak: interrupted before the attack began", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from error
 
     def write_json(self, text: str) -> None:
         """Write the result where it was asked for."""

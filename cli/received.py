@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from textleak.audit import PrivateText
+from textleak.client.reading import read_sentences
 from textleak.config import RunConfig
-from textleak.errors import ConfigError, ModelError, UpdateError
+from textleak.errors import ConfigError, DataError, ModelError, UpdateError
 from textleak.models import TextModel
-from textleak.update import SharedUpdate, UpdateMetadata
+from textleak.update import SharedUpdate, UpdateMetadata, check_fits
 
 _RECIPE = {"model": "name", "weights": "weights", "weights_seed": "weights_seed"}
 _RECIPE["activation"] = "activation"
@@ -55,6 +57,21 @@ def _lengths(text: str | None) -> tuple[int, ...] | None:
     return counts
 
 
+def read_truth(path: Path | None, update: SharedUpdate) -> PrivateText | None:
+    """The true sentences at `path`, with their classes if it has them.
+
+    Raises:
+        DataError: the file cannot be read, or has another number of sentences than the batch.
+    """
+    if path is None:
+        return None
+    sentences, labels = read_sentences(path)
+    count = update.metadata.batch_size
+    if count is not None and count != len(sentences):
+        raise DataError(f"{str(path)!r} has {len(sentences)} sentences, the update's batch {count}")
+    return PrivateText(sentences, labels if update.metadata.task == "classification" else None)
+
+
 def completed(config: RunConfig, update: SharedUpdate) -> RunConfig:
     """`config` with the model, weights, activation and task of the update where not given."""
     granted: UpdateMetadata = update.metadata
@@ -69,7 +86,13 @@ def completed(config: RunConfig, update: SharedUpdate) -> RunConfig:
 
 
 def check_same_model(update: SharedUpdate, model: TextModel) -> None:
-    """Raise ModelError if the update names other weights or another activation than the model's."""
+    """Refuse an update that was made with another model.
+
+    Raises:
+        UpdateError: a gradient fits no parameter of the model, or is not finite.
+        ModelError: the update names other weights or another activation than the model's.
+    """
+    check_fits(update, model.parameters)
     theirs, ours = update.metadata.model, model.recipe
     if theirs is None:
         return

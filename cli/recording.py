@@ -17,30 +17,45 @@ from textleak.report.record import batch_record, run_record, sequence_record
 from textleak.report.screen import Screen
 from textleak.update import SharedUpdate
 
-from .output import Output
-
-INTERRUPTED = 130
+from .output import INTERRUPTED, Output
 
 
 class Recording(Watcher):
-    """Passes every step of an audit on to the screen, the history and the saved folder."""
+    """Passes every step of an audit on to the screen, the history and the saved folder.
 
-    def __init__(self, output: Output, screen: Screen, pieces: Pieces, every: int) -> None:
+    Args:
+        output: where the run is shown and written.
+        config: the run's configuration.
+        header: what it assumes.
+        pieces: names of token ids.
+    """
+
+    def __init__(
+        self, output: Output, config: RunConfig, header: RunHeader, pieces: Pieces
+    ) -> None:
         self.output = output
-        self.screen = screen
+        self.config = config
+        self.header = header
         self.pieces = pieces
-        self.every = every
+        self.screen = Screen(output.console, Progress(header, pieces), output.mode, config.every)
         self.histories: list[History] = []
         self._count = 1
+
+    def start_folder(self) -> None:
+        """Make the saved run's folder, once it is clear that there is a run."""
+        folder = self.output.folder
+        if folder is not None and not folder.started:
+            folder.start(self.header, self.config.model_dump(mode="json"), self.pieces)
 
     def begin(
         self, index: int, count: int, update: SharedUpdate, references: list[list[int]] | None
     ) -> None:
         """Another update is about to be attacked."""
         self._count = count
-        self.histories.append(History(self.every))
+        self.histories.append(History(self.config.every))
+        self.start_folder()
         if self.output.folder is not None:
-            self.output.folder.begin(index, count, update)
+            self.output.folder.begin(index, update)
         truth = None
         if references is not None:
             truth = [self.pieces.frame.inner(ids) for ids in references]
@@ -65,6 +80,7 @@ class Recording(Watcher):
             count=self._count,
             history=self.screen.mode != "quiet",
         )
+        self.screen.stop()
         self.output.console.print(view)
 
 
@@ -76,14 +92,12 @@ def conduct(
     audit: Callable[[Watcher], Audit],
 ) -> int:
     """Run `audit` with everything watching it, write what was asked for, return the exit code."""
-    screen = Screen(output.console, Progress(header, pieces), output.mode, config.every)
-    recording = Recording(output, screen, pieces, config.every)
+    recording = Recording(output, config, header, pieces)
     try:
-        if output.folder is not None:
-            output.folder.start(header, config.model_dump(mode="json"), pieces)
-        with screen:
+        with recording.screen:
             outcome = audit(recording)
         record = run_record(header, outcome, [history.rows for history in recording.histories])
+        recording.start_folder()
         if output.folder is not None:
             output.folder.finish(record, pieces)
         with suppress(BrokenPipeError):

@@ -111,7 +111,7 @@ def test_an_update_alone_is_attacked_without_scores(mlm: TextModel) -> None:
     assert audit.mean("token_match") is None
     assert audit.sequences[0].scores == {}
     assert audit.sequences[0].reference is None
-    scored = audit_update(mlm, attack, update, references=TEXTS)
+    scored = audit_update(mlm, attack, update, truth=PrivateText(TEXTS))
     assert scored.mean("token_match") == pytest.approx(1 / 14)
 
 

@@ -11,8 +11,7 @@ from conftest import tiny_config, tiny_tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from textleak.errors import ConfigError, ModelError
-from textleak.models import ModelOptions, TextModel, load_model
-from textleak.models import loading
+from textleak.models import ModelOptions, TextModel, load_model, loading
 from textleak.models.activations import ACTIVATIONS
 
 

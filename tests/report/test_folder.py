@@ -22,7 +22,7 @@ def save(tmp_path: Path, header: RunHeader, pieces: Pieces, events: list[Event])
     def saved(record: RunRecord | None) -> Path:
         folder = RunFolder(tmp_path / "run")
         folder.start(header, {"every": 10}, pieces)
-        folder.begin(0, 1, SharedUpdate({"w": torch.ones(1)}, UpdateMetadata()))
+        folder.begin(0, SharedUpdate({"w": torch.ones(1)}, UpdateMetadata()))
         for event in events:
             folder.event(event)
         if record is not None:

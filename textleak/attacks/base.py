@@ -131,9 +131,7 @@ class Attack(ABC, Generic[OptionsT]):
 
 def verify(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> float:
     """Relative error of `batch`'s gradient against the shared one, over all shared tensors."""
-    gradients = parameter_gradients(
-        model.module, lambda: model.loss(batch), list(update.gradients)
-    )
+    gradients = parameter_gradients(model.module, lambda: model.loss(batch), list(update.gradients))
     return relative_error(gradients, update.gradients)
 
 

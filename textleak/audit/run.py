@@ -107,18 +107,18 @@ def audit_update(
     attack: AttackCall,
     update: SharedUpdate,
     *,
-    references: Sequence[str] | None = None,
+    truth: PrivateText | None = None,
     seed: int = 0,
     watcher: Watcher = NO_WATCHER,
 ) -> Audit:
     """Attack an update that came from elsewhere; score it where the true sentences are given."""
     ids = None
-    if references is not None:
-        ids = [list(model.tokenizer(text)["input_ids"]) for text in references]
+    if truth is not None:
+        ids = [list(model.tokenizer(text)["input_ids"]) for text in truth.sentences]
     try:
         watcher.begin(0, 1, update, ids)
         found = attack(model, update, seed=seed, on_event=watcher.event)
-        result = score(model, found, ids)
+        result = score(model, found, ids, truth.labels if truth else None)
         watcher.scored(result)
     except KeyboardInterrupt:
         return Audit([], interrupted=True)

@@ -66,7 +66,9 @@ class Client:
         granted = threat_model or ThreatModel()
         self.threat_model = granted.model_copy(update={"dropout": self.options.dropout})
 
-    def prepare(self, sentences: Sequence[str], labels: Sequence[int] | None = None) -> PrivateBatch:
+    def prepare(
+        self, sentences: Sequence[str], labels: Sequence[int] | None = None
+    ) -> PrivateBatch:
         """Tokenize and mask (masked-LM) or label (classification) one batch of sentences.
 
         Raises:
@@ -113,7 +115,10 @@ class Client:
             raise DataError("expected at least one sentence, got none")
         for index, sentence in enumerate(sentences):
             tokens = self.model.tokenizer(sentence)["input_ids"]
-            bare = set(tokens) - {self.model.tokenizer.cls_token_id, self.model.tokenizer.sep_token_id}
+            bare = set(tokens) - {
+                self.model.tokenizer.cls_token_id,
+                self.model.tokenizer.sep_token_id,
+            }
             if not bare:
                 raise DataError(f"sentence {index + 1} is empty: expected at least one word")
             if len(tokens) > self.model.max_length:

@@ -3,60 +3,78 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from textleak.errors import ModelError
 from textleak.gradients.factors import Dense, Mixture, Product
-from textleak.gradients.layers import Rule, Term, by_candidate, rule_for
+from textleak.gradients.layers import Rule, Term, rule_for
+from textleak.gradients.layers.rule import by_candidate
+from textleak.gradients.matcher import table_of
 
-Terms = dict[str, list[Term]]
-MakeTerms = Callable[[Tensor], Iterator[tuple[str, Term]]]
+
+class Call(NamedTuple):
+    """One call of a layer.
+
+    Attributes:
+        layer: what is called, for messages.
+        edge: where the output enters autograd's graph. The tensor itself may be overwritten later,
+            by an activation in place, say.
+        axis: the length of the output's leading axis.
+        terms: the gradient terms by parameter name, given the gradient at `edge`.
+    """
+
+    layer: str
+    edge: GradientEdge
+    axis: int
+    terms: Callable[[Tensor], Iterator[tuple[str, Term]]]
 
 
 @dataclass
 class Capture:
-    """The calls of one forward pass.
+    """The recorder of one forward pass, which keeps every call.
 
     Attributes:
-        names: identity of a parameter (or its stand-in) to its name.
+        names: the wanted parameters' names by the identity of their stand-ins.
+        parameters: the stand-ins of all parameters by name.
         candidates: R.
-        sequences: R*B, the leading axis.
+        sequences: R*B.
     """
 
     names: Mapping[int, str]
-    tables: Mapping[str, Tensor]
+    parameters: Mapping[str, Tensor]
     candidates: int
     sequences: int
-    edges: list[GradientEdge] = field(default_factory=list)
-    makers: list[MakeTerms] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
 
     def lookup(self, name: str, weights: Tensor, rows: Tensor | None = None) -> Tensor:
         """See `Recorder.lookup`."""
-        table = self.tables[name].detach()
-        if rows is not None:
-            table = table[rows]
-        wide = by_candidate(weights, self.candidates)
+        table = table_of(self.parameters, name).detach()
+        mixed = weights @ (table if rows is None else table[rows])
 
         def terms(slope: Tensor) -> Iterator[tuple[str, Term]]:
+            wide = by_candidate(weights, self.candidates)
             left = Dense(wide) if rows is None else Mixture(wide, rows)
             yield name, Product(left, by_candidate(slope, self.candidates))
 
-        return self._keep(weights @ table, terms)
+        return self._keep(f"lookup of {name}", mixed, terms)
 
     def call(self, rule: Rule, module: nn.Module, inputs: Tensor) -> Tensor:
         """Run a recognised layer and keep the call."""
-        if self._shared_by_candidates(inputs):
+        layer = type(module).__name__
+        if self.candidates > 1 and inputs.shape[0] == 1:
+            # Broadcast inputs (position ids) need a row of their own for each candidate.
             inputs = inputs.expand(self.sequences, *inputs.shape[1:])
-        if inputs.shape[0] % self.candidates:
-            raise ValueError(
-                f"{type(module).__name__} was called with leading axis {inputs.shape[0]}; "
-                f"expected a multiple of the {self.candidates} candidates (candidate-major rows)"
-            )
+        if self.candidates > 1 and inputs.shape[0] % self.candidates:
+            raise _mixed(layer, f"leading axis {inputs.shape[0]}", self.candidates)
         output, saved = rule.run(module, inputs)
+        version = saved._version
         keys = {
             key: self.names[id(value)]
             for key, value in module._parameters.items()
@@ -64,38 +82,55 @@ class Capture:
         }
 
         def terms(slope: Tensor) -> Iterator[tuple[str, Term]]:
+            if saved._version != version:
+                raise ModelError(f"the input of a {layer} was overwritten in place after the call")
             for key, term in rule.terms(module, saved, slope, self.candidates):
                 if key in keys:
                     yield keys[key], term
 
-        return self._keep(output, terms)
+        return self._keep(layer, output, terms)
 
-    def _shared_by_candidates(self, inputs: Tensor) -> bool:
-        """Broadcast inputs (position ids) need a row of their own for each candidate."""
-        return self.candidates > 1 and inputs.shape[0] == 1
-
-    def _keep(self, output: Tensor, terms: MakeTerms) -> Tensor:
+    def _keep(
+        self, layer: str, output: Tensor, terms: Callable[[Tensor], Iterator[tuple[str, Term]]]
+    ) -> Tensor:
         if not output.requires_grad:
             # Nothing before it depends on the dummy, but its gradient is wanted all the same.
             output = output.requires_grad_().clone()
-        self.edges.append(get_gradient_edge(output))
-        self.makers.append(terms)
+        self.calls.append(Call(layer, get_gradient_edge(output), output.shape[0], terms))
         return output
 
-    def terms(self, slopes: list[Tensor | None]) -> Terms:
-        """The terms of every parameter's gradient, from the gradients at `edges`."""
-        found: Terms = defaultdict(list)
-        for maker, slope in zip(self.makers, slopes, strict=True):
+    def terms(self, slopes: Sequence[Tensor | None]) -> dict[str, list[Term]]:
+        """The terms of every parameter's gradient, from the gradients at the calls' edges."""
+        found: dict[str, list[Term]] = defaultdict(list)
+        for call, slope in zip(self.calls, slopes, strict=True):
             if slope is not None:
-                for name, term in maker(slope):
+                for name, term in call.terms(slope):
                     found[name].append(term)
         return found
 
+    def check_independence(self, losses: Tensor) -> None:
+        """Raise ModelError unless the first candidate's loss leaves all other candidates' rows alone.
+
+        Rows that are not candidate-major, and layers that mix the batch, would otherwise give wrong
+        distances without a word.
+        """
+        edges = [call.edge for call in self.calls]
+        slopes = torch.autograd.grad(losses[0], edges, retain_graph=True, allow_unused=True)
+        for call, slope in zip(self.calls, slopes, strict=True):
+            own = call.axis // self.candidates
+            if slope is not None and (call.axis % self.candidates or bool(slope[own:].any())):
+                raise _mixed(call.layer, "rows that candidates share", self.candidates)
+
+
+def _mixed(layer: str, what: str, candidates: int) -> ModelError:
+    return ModelError(
+        f"a {layer} was called with {what}; expected candidate-major rows, a share of their own for "
+        f"each of the {candidates} candidates (evaluate with candidates=1 where that cannot be)"
+    )
+
 
 @contextmanager
-def recording(
-    module: nn.Module, capture: Capture, rules: Mapping[nn.Module, Rule]
-) -> Iterator[None]:
+def recording(capture: Capture, rules: Mapping[nn.Module, Rule]) -> Iterator[None]:
     """Let the recognised layers run through `capture`; put their forward back on every way out."""
     try:
         for layer, rule in rules.items():
@@ -106,19 +141,20 @@ def recording(
             layer.__dict__.pop("forward", None)
 
 
-def _route(capture: Capture, rule: Rule, layer: nn.Module) -> Callable[[Tensor], Tensor]:
-    def forward(input: Tensor) -> Tensor:
-        return capture.call(rule, layer, input)
+def _route(capture: Capture, rule: Rule, layer: nn.Module) -> Callable[..., Tensor]:
+    def forward(*args: Tensor, **kwargs: Tensor) -> Tensor:
+        (inputs,) = (*args, *kwargs.values())
+        return capture.call(rule, layer, inputs)
 
     return forward
 
 
-def find_rules(module: nn.Module, names: Mapping[str, object]) -> dict[nn.Module, Rule]:
-    """The layers that own a parameter in `names` and have a rule."""
-    wanted = {id(value) for name, value in module.named_parameters() if name in names}
+def find_rules(module: nn.Module, wanted: Container[str]) -> dict[nn.Module, Rule]:
+    """The layers that own a wanted parameter and have a rule."""
+    identities = {id(value) for name, value in module.named_parameters() if name in wanted}
     found = {}
     for part in module.modules():
-        if any(id(value) in wanted for value in part._parameters.values()):
+        if any(id(value) in identities for value in part._parameters.values()):
             rule = rule_for(part)
             if rule is not None:
                 found[part] = rule

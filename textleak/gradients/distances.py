@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from statistics import median
@@ -17,24 +17,34 @@ KINDS = ("l2", "cosine", "cosine-all", "relative-l2", "tag")
 
 
 class Compared(Protocol):
-    """One tensor's dummy gradients g (one a candidate) beside its shared gradient G."""
+    """P tensors' dummy gradients g, one a candidate, beside their shared gradients G."""
 
-    shared_squared: float
+    @property
+    def names(self) -> Sequence[str]:
+        """The P tensors."""
+
+    @property
+    def shared_squared(self) -> Tensor:
+        """||G||², (P, 1)."""
+
+    @property
+    def entries(self) -> int:
+        """The numbers in each tensor."""
 
     def dot(self) -> Tensor:
-        """<g, G>, shape (R,)."""
+        """<g, G>, (P, R)."""
 
     def squared(self) -> Tensor:
-        """||g||², shape (R,)."""
+        """||g||², (P, R)."""
 
     def residual(self) -> Tensor:
-        """||g - G||², shape (R,)."""
+        """||g - G||², (P, R)."""
 
     def absolute(self) -> Tensor:
-        """The L1 norm of g - G, shape (R,)."""
+        """The L1 norm of g - G, (P, R)."""
 
     def row_cosine(self, negligible: float) -> Tensor:
-        """Mean over rows of 1 - cos(g row, G row), shape (R,)."""
+        """Mean over rows of 1 - cos(g row, G row), (P, R)."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,11 @@ class Distance:
         row_cosine: shell patterns of tables that "cosine" compares row by row (position tables).
         negligible: a tensor whose shared gradient's root mean square is below this fraction of the
             median tensor's is left out: its gradient is zero but for rounding (attention's key bias,
-            which softmax does not see) and its direction is noise.
+            which softmax does not see) and its direction is noise. In half precision an eighth of
+            the rounding counts if it is more. Seen in BERT: rounding is at 1e-17 (float64), 5e-9
+            (float32), 7e-5 (bfloat16), what is left at 1e-2 and above. "cosine" treats a dummy's
+            gradient alike: below the fraction it counts as orthogonal, since noise that a defence
+            put on a shared zero gives it a direction again.
         alpha: the weight of L1 in "tag".
     """
 
@@ -82,55 +96,78 @@ class Distance:
             ConfigError: none is left.
         """
         sizes = {name: _root_mean_square(gradient) for name, gradient in shared.items()}
-        present = [size for size in sizes.values() if size > 0]
-        least = self.negligible * median(present) if present else 0.0
-        weights = {name: self.weight(name) for name, size in sizes.items() if size > least}
+        typical = median([size for size in sizes.values() if size > 0] or [0.0])
+        weights = {
+            name: self.weight(name)
+            for name, size in sizes.items()
+            if size > typical * max(self.negligible, torch.finfo(shared[name].dtype).eps / 8)
+        }
         chosen = {name: weight for name, weight in weights.items() if weight > 0}
         if not chosen:
             raise ConfigError("no shared gradient is left to match: all are zero or weighted 0")
         return chosen
 
-    def __call__(self, compared: Mapping[str, Compared], weights: Mapping[str, float]) -> Tensor:
+    def by_rows(self, name: str) -> bool:
+        """Whether the table called `name` is compared row by row."""
+        return any(fnmatchcase(name, pattern) for pattern in self.row_cosine)
+
+    def __call__(self, compared: Sequence[Compared], weights: Mapping[str, float]) -> Tensor:
         """The distance of each candidate.
 
         Args:
-            compared: the tensors that take part.
+            compared: all tensors that take part, one compared row by row in a part of its own.
             weights: their weights, from `select`.
 
         Returns:
             Distances, shape (R,).
         """
+        compared = sorted(compared, key=lambda part: self.by_rows(part.names[0]))  # these last
+        names = [name for part in compared for name in part.names]
+        scale = compared[0].shared_squared.new_tensor([[weights[name]] for name in names])  # (P, 1)
         if self.kind == "cosine-all":
-            return _cosine_of_all(compared, weights)
-        parts = [weights[name] * self._of_tensor(name, pair) for name, pair in compared.items()]
-        total = torch.stack(parts).sum(0)  # (R,)
-        averaged = self.kind in ("cosine", "relative-l2")
-        return total / sum(weights[name] for name in compared) if averaged else total
+            dot, squared, shared = (
+                (scale * torch.cat(values)).sum(0)
+                for values in zip(
+                    *((p.dot(), p.squared(), p.shared_squared) for p in compared), strict=True
+                )
+            )
+            return one_minus_cosine(dot, squared, shared)
+        total = (scale * self._of_tensors(compared)).sum(0)  # (R,)
+        return total / scale.sum() if self.kind in ("cosine", "relative-l2") else total
 
-    def _of_tensor(self, name: str, pair: Compared) -> Tensor:
-        if self.kind == "l2":
-            return pair.residual()
-        if self.kind == "tag":
-            return pair.residual() + self.alpha * pair.absolute()
+    def _of_tensors(self, compared: Sequence[Compared]) -> Tensor:
+        """The distance of each tensor on its own, (P, R)."""
+        if self.kind == "cosine":
+            return self._cosines(compared)
+        residual = torch.cat([part.residual() for part in compared])
         if self.kind == "relative-l2":
-            return pair.residual() / pair.shared_squared
-        if any(fnmatchcase(name, pattern) for pattern in self.row_cosine):
-            return pair.row_cosine(self.negligible)
-        return one_minus_cosine(pair.dot(), pair.squared(), pair.shared_squared)
+            return residual / torch.cat([part.shared_squared for part in compared])
+        if self.kind == "tag":
+            return residual + self.alpha * torch.cat([part.absolute() for part in compared])
+        return residual
+
+    def _cosines(self, compared: Sequence[Compared]) -> Tensor:
+        whole = [part for part in compared if not self.by_rows(part.names[0])]
+        rows = [part.row_cosine(self.negligible) for part in compared[len(whole) :]]
+        if not whole:
+            return torch.cat(rows)
+        dot, squared, shared = (
+            torch.cat(values)
+            for values in zip(
+                *((p.dot(), p.squared(), p.shared_squared) for p in whole), strict=True
+            )
+        )
+        cosines = one_minus_cosine(dot, squared, shared)  # (P, R)
+        entries = [part.entries for part in whole for _ in part.names]
+        mean_square = squared.detach() / squared.new_tensor(entries).unsqueeze(1)
+        heard = mean_square > self.negligible**2 * mean_square.median(0).values
+        return torch.cat([torch.where(heard, cosines, 1), *rows])
 
 
-def one_minus_cosine(dot: Tensor, squared: Tensor, shared_squared: float | Tensor) -> Tensor:
+def one_minus_cosine(dot: Tensor, squared: Tensor, shared_squared: Tensor) -> Tensor:
     """1 - <g, G> / (||g|| ||G||); a zero g counts as orthogonal and has no slope."""
     floor = torch.finfo(squared.dtype).tiny
     return 1 - dot * (squared * shared_squared).clamp_min(floor).rsqrt()
-
-
-def _cosine_of_all(compared: Mapping[str, Compared], weights: Mapping[str, float]) -> Tensor:
-    def total(of: Callable[[Compared], Tensor]) -> Tensor:
-        return torch.stack([weights[name] * of(pair) for name, pair in compared.items()]).sum(0)
-
-    shared = sum(weights[name] * pair.shared_squared for name, pair in compared.items())
-    return one_minus_cosine(total(lambda p: p.dot()), total(lambda p: p.squared()), shared)
 
 
 def _root_mean_square(gradient: Tensor) -> float:

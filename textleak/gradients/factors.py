@@ -29,6 +29,9 @@ class Factor(Protocol):
     def outer(self, right: Tensor, rows: int) -> Tensor:
         """`leftᵀ @ right` in full, (R, rows, columns)."""
 
+    def only(self, candidate: int) -> Factor:
+        """The factor of one candidate, R = 1."""
+
 
 @dataclass(frozen=True)
 class Dense:
@@ -51,6 +54,9 @@ class Dense:
     def outer(self, right: Tensor, rows: int) -> Tensor:
         return self.values.mT @ right
 
+    def only(self, candidate: int) -> Dense:
+        return Dense(self.values[candidate : candidate + 1])
+
 
 @dataclass(frozen=True)
 class OneHot:
@@ -70,6 +76,9 @@ class OneHot:
 
     def outer(self, right: Tensor, rows: int) -> Tensor:
         return _scatter(self.ids, right, rows)
+
+    def only(self, candidate: int) -> OneHot:
+        return OneHot(self.ids[candidate : candidate + 1], self.dtype)
 
 
 @dataclass(frozen=True)
@@ -95,12 +104,19 @@ class Mixture:
         ids = self.rows.expand(len(right), -1)
         return _scatter(ids, self.weights.mT @ right, rows)
 
+    def only(self, candidate: int) -> Mixture:
+        return Mixture(self.weights[candidate : candidate + 1], self.rows)
+
 
 class Product(NamedTuple):
     """One term of a gradient: `leftᵀ right`."""
 
     left: Factor
     right: Tensor
+
+    def only(self, candidate: int) -> Product:
+        """The term of one candidate, R = 1."""
+        return Product(self.left.only(candidate), self.right[candidate : candidate + 1])
 
 
 def _scatter(ids: Tensor, values: Tensor, rows: int) -> Tensor:

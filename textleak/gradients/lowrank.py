@@ -33,14 +33,15 @@ def compress(matrix: Tensor) -> LowRank | None:
     """
     rows, columns = matrix.shape
     most = rows * columns // (2 * (rows + columns))
-    bound = ROUNDING * torch.finfo(matrix.dtype).eps * matrix.norm()
+    exact = matrix.double()  # in float32 a tall QR alone would lose two digits
+    bound = ROUNDING * torch.finfo(matrix.dtype).eps * exact.norm()
     generator = torch.Generator().manual_seed(0)
     rank = START
     while rank <= most:
-        probe = torch.randn(columns, rank, generator=generator, dtype=matrix.dtype)
-        basis, _ = torch.linalg.qr(matrix @ probe.to(matrix.device))  # (rows, k)
-        right = matrix.mT @ basis  # (columns, k)
-        if torch.addmm(matrix, basis, right.mT, beta=-1).norm() <= bound:
-            return LowRank(basis, right)
+        probe = torch.randn(columns, rank, generator=generator, dtype=torch.float64)
+        basis, _ = torch.linalg.qr(exact @ probe.to(matrix.device))  # (rows, k)
+        right = exact.mT @ basis  # (columns, k)
+        if torch.addmm(exact, basis, right.mT, beta=-1).norm() <= bound:
+            return LowRank(basis.to(matrix), right.to(matrix))
         rank *= 2
     return None

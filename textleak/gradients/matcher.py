@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from textleak.errors import UpdateError
+from textleak.errors import ModelError, UpdateError, unknown
 from textleak.gradients.distances import Distance
 
 
@@ -112,31 +111,12 @@ def check_losses(losses: Tensor, candidates: int) -> Tensor:
     return losses.reshape(candidates)
 
 
-@contextmanager
-def stand_ins(module: nn.Module, names: Mapping[str, object]) -> Iterator[dict[str, Tensor]]:
-    """Let aliases of the parameters take their place, so that the parameters stay untouched.
+def table_of(parameters: Mapping[str, Tensor], name: str) -> Tensor:
+    """The embedding parameter called `name`.
 
-    An alias shares its parameter's memory, is a leaf of its own and requires gradients only when
-    its name is in `names`: neither `requires_grad` nor `.grad` of the model ever changes.
-
-    Yields:
-        The aliases by parameter name; a tied parameter has one.
+    Raises:
+        ModelError: the model has none.
     """
-    by_identity = {id(parameter): name for name, parameter in module.named_parameters()}
-    aliases = {
-        name: parameter.detach().requires_grad_(name in names)
-        for name, parameter in module.named_parameters()
-    }
-    taken: list[tuple[nn.Module, dict[str, nn.Parameter | None]]] = []
-    try:
-        for part in module.modules():
-            if part._parameters:
-                taken.append((part, part._parameters))
-                part.__dict__["_parameters"] = {
-                    key: None if value is None else aliases[by_identity[id(value)]]
-                    for key, value in part._parameters.items()
-                }
-        yield aliases
-    finally:
-        for part, parameters in taken:
-            part.__dict__["_parameters"] = parameters
+    if name not in parameters:
+        raise ModelError(unknown("embedding parameter", name, parameters))
+    return parameters[name]

@@ -6,6 +6,7 @@ Gradient matching differentiates the gradient, so a ReLU-like kink stops it (DLG
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 from torch import nn
 from transformers.activations import ACT2CLS
@@ -26,7 +27,8 @@ ACTIVATIONS = (KEEP, *SMOOTH)
 
 _POOLER = nn.Tanh  # a pooler's tanh is part of the head, smooth, and stays
 _CLASSES: tuple[type, ...] = tuple(
-    {entry[0] if isinstance(entry, tuple) else entry for entry in ACT2CLS.values()} - {_POOLER}
+    {cast(type, entry[0] if isinstance(entry, tuple) else entry) for entry in ACT2CLS.values()}
+    - {_POOLER}
 ) + (nn.GELU, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.Softplus, nn.Mish)
 _KINKED: tuple[type, ...] = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Hardswish, nn.PReLU)
 

@@ -50,7 +50,12 @@ class RunFolder:
         self._events = (self.folder / EVENTS).open("w", encoding="utf-8")
         self._pieces = pieces
 
-    def begin(self, index: int, count: int, update: SharedUpdate) -> None:
+    @property
+    def started(self) -> bool:
+        """Whether the folder has been made."""
+        return self._pieces is not None
+
+    def begin(self, index: int, update: SharedUpdate) -> None:
         """Keep the update; the second of several is `update-2.safetensors`, and so on."""
         name = UPDATE if index == 0 else f"update-{index + 1}.safetensors"
         update.save(self.folder / name)

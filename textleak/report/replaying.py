@@ -56,6 +56,7 @@ def show_again(
                     count=count,
                     history=mode != "quiet",
                 )
+                screen.stop()
                 console.print(view)
     if run.record is not None:
         console.print(summary_view(run.record))

@@ -35,9 +35,7 @@ class Screen:
         self._said: Iteration | None = None
 
     def __enter__(self) -> Screen:
-        """Say first what the run assumes."""
-        if self.mode == "plain":
-            self.console.print(header_view(self.progress.header))
+        """Nothing is shown yet: the run may still be refused."""
         return self
 
     def __exit__(
@@ -47,10 +45,12 @@ class Screen:
         traceback: TracebackType | None,
     ) -> None:
         """Leave the terminal as it was."""
-        self._stop()
+        self.stop()
 
     def begin(self, index: int, count: int, references: list[list[int]] | None) -> None:
-        """Another update is about to be attacked."""
+        """Another update is about to be attacked; before the first, say what the run assumes."""
+        if self.mode == "plain" and index == 0:
+            self.console.print(header_view(self.progress.header))
         self.progress.begin(index, count, references)
         if self.mode == "live":
             self._live = Live(
@@ -66,8 +66,6 @@ class Screen:
         self.progress.event(event)
         if self.mode == "plain" and isinstance(event, Iteration | Finished):
             self._say(last=isinstance(event, Finished))
-        if isinstance(event, Finished):
-            self._stop()
 
     def _say(self, last: bool) -> None:
         now = self.progress.latest
@@ -79,7 +77,8 @@ class Screen:
                 plain_line(self.progress), markup=False, highlight=False, soft_wrap=True
             )
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Take the live view off the screen, to make room for a result."""
         if self._live is not None:
             self._live.stop()
             self._live = None

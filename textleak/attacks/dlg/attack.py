@@ -97,7 +97,7 @@ class Continuous:
         variables, values, _ = iterate
         best = int(values.nan_to_num(torch.inf).argmin())
         sizes = [self._objective.dummy.size, self._objective.labels.size]
-        inputs, labels = variables[best].split(sizes)
+        inputs, labels = torch.split(variables[best], sizes)
         self.nearest = self._objective.dummy.nearest(inputs, max(_KEPT, self._options.nearest))
         ids = self.facts.frame.clone()
         ids[self.facts.free] = self.nearest.ids[:, 0]
@@ -128,6 +128,7 @@ class Discrete:
             facts,
             BatchScorer(model, matcher, options.chunk),
             row_span([dense]) if dense is not None else None,
+            lambda batch: verify(model, update, batch) < VERIFIED,
             self._on_sweep,
         )
 
@@ -200,10 +201,10 @@ def _candidate(continuous: Continuous, batch: TokenBatch, objective: float) -> C
     weights = nearest.weights()
     sure = torch.ones_like(free, dtype=weights.dtype)
     sure[free] = (weights * chosen).sum(1)
-    rows = iter(zip(nearest.ids[:, :_KEPT].tolist(), nearest.distances[:, :_KEPT].tolist()))
-    pairs = [
-        [list(zip(*next(rows), strict=True)) if open_ else [] for open_ in row[:length].tolist()]
-        for row, length in zip(free, batch.lengths, strict=True)
-    ]
+    pairs: list[list[list[tuple[int, float]]]] = [[[] for _ in range(n)] for n in batch.lengths]
+    for (row, place), ids, distances in zip(
+        free_places(free), nearest.ids.tolist(), nearest.distances.tolist(), strict=True
+    ):
+        pairs[row][place] = list(zip(ids[:_KEPT], distances[:_KEPT], strict=True))
     confidence = [row[:n].tolist() for row, n in zip(sure, batch.lengths, strict=True)]
     return Candidate(batch, confidence, objective, pairs)

@@ -26,6 +26,7 @@ from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 
 _SLACK = 1e-7  # an improvement smaller than float32 rounding of the objective is none
+_NEAR = 1e-3  # an objective worth a verification
 _SPARE = 3  # likely places looked at beyond the number of masked ones
 _SWAPS = 400  # the most swaps tried in one sweep
 
@@ -47,7 +48,8 @@ class Search:
         scorer: the true objective of whole batches.
         head_span: the row space of the head's first dense layer: the states that bore loss
             (masked-LM, where that gradient is shared).
-        on_sweep: told of every improvement and of the evaluations it took.
+        solved: whether a batch's gradient is the shared one, to rounding.
+        on_sweep: told of every sweep's outcome and of the evaluations it took.
     """
 
     def __init__(
@@ -56,10 +58,11 @@ class Search:
         facts: Facts,
         scorer: BatchScorer,
         head_span: Span | None,
+        solved: Callable[[TokenBatch], bool],
         on_sweep: Callable[[Scored, int], None],
     ) -> None:
         self._model, self._facts, self._scorer = model, facts, scorer
-        self._head_span, self._on_sweep = head_span, on_sweep
+        self._head_span, self._solved, self._on_sweep = head_span, solved, on_sweep
         self._places = free_places(facts.free)
 
     def settle(self, starts: Sequence[TokenBatch], lists: dict[Place, list[int]]) -> Scored:
@@ -73,8 +76,10 @@ class Search:
         values = self._scorer(starts)
         current = Scored(starts[int(values.argmin())], float(values.min()))
         self._on_sweep(current, len(starts))
-        while current.value > _SLACK:
-            better = self._sweep(current, [*word_moves(current.batch, lists), *self._labels(current)])
+        while not (current.value < _NEAR and self._solved(current.batch)):
+            better = self._sweep(
+                current, [*word_moves(current.batch, lists), *self._labels(current)]
+            )
             if better is None:
                 better = self._sweep(current, self._swaps(current))
             if better is None:

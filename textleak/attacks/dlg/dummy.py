@@ -53,7 +53,7 @@ class DummyEmbeddings:
 
     def embeddings(self, variables: Tensor, recorder: Recorder) -> Tensor:
         """What stands in for the word embeddings, (R*B, T, H)."""
-        rows = variables.unflatten(1, (self._facts.places, -1)) * self._spread  # (R, N, H)
+        rows = variables.reshape(len(variables), self._facts.places, -1) * self._spread  # (R, N, H)
         whole = self._fixed.repeat(len(rows), 1, 1, 1)  # (R, B, T, H)
         whole[:, self._facts.free] = rows
         return whole.flatten(0, 1)
@@ -72,8 +72,9 @@ class DummyTokens:
 
     def __init__(self, model: TextModel, facts: Facts) -> None:
         self._name, self._facts = model.adapter.word_table, facts
-        frame = facts.frame[~facts.free].unique()
-        frame = frame[~torch.isin(frame, facts.words)]
+        frame = torch.tensor(
+            sorted(set(facts.frame[~facts.free].tolist()) - set(facts.words.tolist()))
+        )
         self._rows = torch.cat([facts.words, frame])  # (C,) table rows in use
         where = {int(row): index for index, row in enumerate(self._rows)}
         self._fixed = torch.zeros(*facts.frame.shape, len(self._rows))  # (B, T, C)
@@ -88,7 +89,7 @@ class DummyTokens:
 
     def embeddings(self, variables: Tensor, recorder: Recorder) -> Tensor:
         """What stands in for the word embeddings, (R*B, T, H)."""
-        soft = variables.unflatten(1, self._shape).softmax(-1)  # (R, N, W)
+        soft = variables.reshape(-1, *self._shape).softmax(-1)  # (R, N, W)
         whole = self._fixed.repeat(len(soft), 1, 1, 1)  # (R, B, T, C)
         whole[:, self._facts.free] = F.pad(soft, (0, len(self._rows) - self._shape[1]))
         return recorder.lookup(self._name, whole.flatten(0, 1), self._rows)

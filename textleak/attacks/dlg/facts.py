@@ -82,8 +82,9 @@ def place_scores(model: TextModel, update: SharedUpdate, facts: Facts) -> Tensor
     size = outside.norm(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
     index = torch.searchsorted(facts.used.ids, facts.words)
     deltas = facts.used.deltas[index]  # (W, H)
-    shares = torch.linalg.lstsq((outside / size).T, deltas.T, driver="gelsd").solution  # (T, W)
-    return (shares / size).float()
+    solution: Tensor = torch.linalg.lstsq((outside / size).T, deltas.T, driver="gelsd").solution
+    scores: Tensor = solution / size  # (T, W)
+    return scores.float()
 
 
 def position_norms(model: TextModel, update: SharedUpdate, facts: Facts) -> Tensor | None:

@@ -83,7 +83,7 @@ class SlotLabels:
 
     def loss(self, states: Tensor, variables: Tensor) -> Tensor:
         """The loss of each dummy batch, (R,), from its hidden states (R*B, T, H)."""
-        weights = assignment(variables.unflatten(1, self._shape)) / self._shape[1]  # (R, L, M)
+        weights = assignment(variables.view(-1, *self._shape)) / self._shape[1]  # (R, L, M)
         logits = place_logits(self._model, self._facts, states, self._likely)  # (R, L, V)
         chosen = logits[..., self._words] - logits.logsumexp(-1, keepdim=True)  # (R, L, M)
         return -(weights * chosen).sum((1, 2))
@@ -128,8 +128,8 @@ class VocabularyLabels:
         return place_labels(self._facts, self._likely, mass[:, found], found)
 
     def _split(self, variables: Tensor) -> tuple[Tensor, Tensor]:
-        places, words = variables.split([self._shape[0], math.prod(self._shape)], dim=1)
-        return places.softmax(1), words.unflatten(1, self._shape)  # (R, L), (R, L, V)
+        places, words = torch.split(variables, [self._shape[0], math.prod(self._shape)], dim=1)
+        return places.softmax(1), words.reshape(-1, *self._shape)  # (R, L), (R, L, V)
 
 
 class ClassLabels:
@@ -151,11 +151,11 @@ class ClassLabels:
     def loss(self, states: Tensor, variables: Tensor) -> Tensor:
         """The loss of each dummy batch, (R,), from its hidden states (R*B, T, H)."""
         logits = self._model.adapter.head(self._model.module, states, "classification")
-        scores = logits.log_softmax(-1).unflatten(0, (-1, self._shape[0]))  # (R, B, C)
+        scores = logits.log_softmax(-1).view(-1, *self._shape)  # (R, B, C)
         if self._known is not None:
             target = F.one_hot(self._known, self._shape[1]).to(scores)
         else:
-            target = variables.unflatten(1, self._shape).softmax(-1)
+            target = variables.view(-1, *self._shape).softmax(-1)
         return -(target * scores).sum(-1).mean(1)
 
     def decide(self, variables: Tensor) -> Tensor:
@@ -191,9 +191,9 @@ def likely_places(prior: Tensor, count: int) -> Tensor:
 def place_logits(model: TextModel, facts: Facts, states: Tensor, likely: Tensor) -> Tensor:
     """The head's logits at the likely free places, (R, L, V), from hidden states (R*B, T, H)."""
     restarts = len(states) // facts.sequences
-    chosen = states.unflatten(0, (restarts, -1))[:, facts.free][:, likely]  # (R, L, H)
+    chosen = states.view(restarts, -1, *states.shape[1:])[:, facts.free][:, likely]  # (R, L, H)
     logits = model.adapter.head(model.module, chosen.flatten(0, 1), "mlm")
-    return logits.unflatten(0, (restarts, -1))
+    return logits.view(restarts, len(likely), -1)
 
 
 def place_labels(facts: Facts, likely: Tensor, scores: Tensor, words: Tensor) -> Tensor:
@@ -228,9 +228,7 @@ def _count(model: TextModel, update: SharedUpdate, facts: Facts) -> int:
     return int(per_sentence.sum())
 
 
-def _prior(
-    model: TextModel, update: SharedUpdate, facts: Facts, options: DlgOptions
-) -> Tensor:
+def _prior(model: TextModel, update: SharedUpdate, facts: Facts, options: DlgOptions) -> Tensor:
     """(N,) logits of where loss is borne, to begin with."""
     norms = position_norms(model, update, facts) if options.mask_prior else None
     if norms is None:

@@ -54,7 +54,7 @@ class Objective:
         return distances.detach(), slopes
 
     def _losses(self, variables: Tensor, recorder: Recorder) -> Tensor:
-        inputs, labels = variables.split([self.dummy.size, self.labels.size], dim=1)
+        inputs, labels = torch.split(variables, [self.dummy.size, self.labels.size], dim=1)
         mask = self.facts.attention_mask.repeat(len(variables), 1)
         places = torch.arange(mask.shape[1]).expand_as(mask)
         states = self.model.adapter.encode(

@@ -45,7 +45,7 @@ class DlgOptions(BaseModel):
     optimizer: Literal["lbfgs", "paper"] = "lbfgs"
     restarts: int = Field(default=2, ge=1)
     rounds: int = Field(default=5, ge=1)
-    iterations: int = Field(default=40, ge=1)
+    iterations: int = Field(default=30, ge=1)
     history: int = Field(default=100, ge=1)
     start_scale: float = Field(default=1.0, gt=0)
     discrete: bool = True

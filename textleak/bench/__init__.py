@@ -1,0 +1,1 @@
+"""Measurements of textleak's own cost."""

@@ -1,0 +1,47 @@
+"""Convolutions: a linear layer over the unfolded patches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from textleak.gradients.factors import Dense, Product
+from textleak.gradients.layers.rule import (
+    Formed,
+    Terms,
+    by_candidate,
+    constant,
+    has,
+    needed,
+    runs_as,
+)
+
+
+class Conv2dRule:
+    """`nn.Conv2d` with zero padding given in numbers, and one group."""
+
+    def fits(self, module: Any) -> bool:
+        """See `Rule.fits`."""
+        if not (runs_as(module, nn.Conv2d) and has(module, "weight")):
+            return False
+        zeros = module.padding_mode == "zeros" and module.padding != "same"
+        return bool(module.groups == 1 and zeros)
+
+    def run(self, module: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Rule.run`."""
+        weight, bias = needed(module, "weight"), constant(module, "bias")
+        window = (module.stride, module.padding, module.dilation)
+        return F.conv2d(inputs, weight, bias, *window), inputs
+
+    def terms(self, module: Any, saved: Tensor, slope: Tensor, candidates: int) -> Terms:
+        """See `Rule.terms`."""
+        padding = 0 if module.padding == "valid" else module.padding
+        window = (module.dilation, padding, module.stride)
+        patches = F.unfold(saved, module.kernel_size, *window).mT  # (R*B, places, in * kernel)
+        slope = slope.flatten(2).mT  # (R*B, places, out)
+        left, right = by_candidate(slope, candidates), by_candidate(patches, candidates)
+        yield "weight", Product(Dense(left), right)
+        if has(module, "bias"):
+            yield "bias", Formed(left.sum(1))
