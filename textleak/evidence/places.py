@@ -28,7 +28,6 @@ class Placement:
         settled: (word index, place) to its d(v, t), (H,).
         open_words: indices of words with a remainder that is not accounted for.
         open_places: places with a remainder that is not accounted for; None if not known.
-        scattered: `rest[v]` of the open words and `rest_at[t]` of the open places.
     """
 
     settled: dict[tuple[int, int], Tensor] = field(default_factory=dict)
@@ -153,7 +152,8 @@ class _Elimination:
 
     def open_places(self) -> Tensor:
         """Places whose row is not used up."""
-        assert self.places is not None and self.place_scale is not None
+        assert self.places is not None
+        assert self.place_scale is not None
         left = self.places.norm(dim=1) / self.place_scale.clamp_min(1e-300)
         return (left > self._rounding).nonzero().flatten()
 

@@ -29,19 +29,14 @@ class UsedWords:
 def active_rows(gradient: Tensor) -> Tensor:
     """The rows of an embedding table's gradient that were looked up; (n,) indices.
 
-    Rows that were not looked up are exactly zero, or all alike where noise was added: then the
-    active ones are those above the widest step between sorted norms that leaves most rows below.
+    Rows that were not looked up are exactly zero, or all alike where noise was added; they are most
+    of the table.
     """
     norms = gradient.double().norm(dim=1)
     if bool((norms == 0).any()):
         return norms.nonzero().flatten()
-    ordered, order = norms.sort(descending=True)
-    most = len(ordered) // 2
-    steps = ordered[:most].log() - ordered[1 : most + 1].log()
-    # Noise alone makes neighbours differ by less than a percent below the very top.
-    edges = (steps > steps.median() * 50).nonzero().flatten()
-    count = int(edges[-1]) + 1 if len(edges) else 0
-    return order[:count].sort().values
+    # Norms of Gaussian rows of width H scatter by 1 / sqrt(2 H) around the median.
+    return (norms > norms.median() * (1 + 6 / (2 * gradient.shape[1]) ** 0.5)).nonzero().flatten()
 
 
 def untied_words(gradient: Tensor) -> UsedWords:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from textleak.attacks.subspace.completion import complete
-from textleak.attacks.subspace.pairs import Pairs
+from textleak.attacks.subspace.completion import Completion, complete
+from textleak.attacks.subspace.pairs import Array, Pairs
 
 _MARGIN = 10.0  # a sentence is proven when every change of one word is this many times worse
 
@@ -20,12 +20,12 @@ class Assembly:
 
     Attributes:
         proven: sentences as tuples of pair indices, each certain by its contexts.
-        guesses: what the best attempts at unexplained pairs gave, with each token's weight.
+        attempted: by the pair it was made for, what the last attempt at it gave.
         evaluations: sentences put through layer 0, and steps of the completion.
     """
 
     proven: list[tuple[int, ...]] = field(default_factory=list)
-    guesses: list[tuple[tuple[int, ...], list[float]]] = field(default_factory=list)
+    attempted: dict[int, Completion] = field(default_factory=dict)
     evaluations: int = 0
 
     def covered(self, pairs: Pairs) -> np.ndarray:
@@ -51,7 +51,7 @@ def is_proven(pairs: Pairs, chosen: tuple[int, ...], among: int = 64) -> bool:
     own = residual_of(pairs, chosen)
     ids = list(pairs.sentence(chosen))
     rng = np.random.default_rng(0)
-    places = [t for t in range(1, len(ids) - 1)]
+    places = list(range(1, len(ids) - 1))
     rows = []
     for t in places:
         others = [e for e in np.flatnonzero(pairs.places == t) if pairs.words[e] != ids[t]]
@@ -74,23 +74,17 @@ def assemble(
 ) -> Assembly:
     """Find the sentences of a batch.
 
-    First from every settled pair that no sentence explains; then, while the proven sentences do not
-    account for the rank of the contexts, from open pairs and with random pairs of known sentences
-    barred.
+    Every settled pair that no sentence explains yet is completed; a failure is tried again from
+    another start and with the contexts of more pairs.
     """
     assembly = Assembly()
     rng = np.random.default_rng(seed)
-    failed: set[int] = set()
     for attempt in range(attempts):
         for e in _unexplained(pairs, assembly):
             if assembly.covered(pairs)[e]:
                 continue
-            if _try(pairs, assembly, e, attempt, rng):
-                failed.discard(e)
-                if report:
-                    report(assembly)
-            else:
-                failed.add(e)
+            if _try(pairs, assembly, e, attempt, rng) and report:
+                report(assembly)
         if not _unexplained(pairs, assembly):
             break
     return assembly
@@ -101,19 +95,38 @@ def tokens_of(pairs: Pairs, assembly: Assembly) -> int:
     return sum(len(chosen) for chosen in assembly.proven)
 
 
+def guesses(pairs: Pairs, assembly: Assembly, most: int) -> list[tuple[tuple[int, ...], Array]]:
+    """Unproven sentences for pairs that no proven one explains, best first, with their weights.
+
+    Args:
+        pairs: the candidates.
+        assembly: what was proven and attempted.
+        most: how many sentences at most.
+    """
+    covered = assembly.covered(pairs)
+    chosen: list[tuple[tuple[int, ...], Array]] = []
+    for e, found in sorted(assembly.attempted.items(), key=lambda item: item[1].residual):
+        if len(chosen) >= most:
+            break
+        if covered[e] or not found.chosen:
+            continue
+        chosen.append((found.chosen, found.weights[list(found.chosen)].clip(0, 1)))
+        covered[list(found.chosen)] = True
+    return chosen
+
+
 def _unexplained(pairs: Pairs, assembly: Assembly) -> list[int]:
     left = np.flatnonzero(pairs.settled & ~assembly.covered(pairs))
     # Pairs far into a sentence have the fewest companions: few sentences reach that far.
     return left[np.argsort(-pairs.places[left], kind="stable")].tolist()
 
 
-def _try(
-    pairs: Pairs, assembly: Assembly, e: int, attempt: int, rng: np.random.Generator
-) -> bool:
+def _try(pairs: Pairs, assembly: Assembly, e: int, attempt: int, rng: np.random.Generator) -> bool:
     allowed = np.ones(len(pairs), dtype=bool)
     start = None if attempt == 0 else rng.random(len(pairs))
-    found = complete(pairs, e, allowed, start=start, helpers=4 * attempt)
+    found = complete(pairs, [e], allowed, start=start, helpers=4 * attempt)
     assembly.evaluations += 1
+    assembly.attempted[e] = found
     if not found.chosen or found.chosen in assembly.proven:
         return False
     if e not in found.chosen or not is_proven(pairs, found.chosen):
@@ -122,28 +135,39 @@ def _try(
     return True
 
 
-def _search_rest(
+def assemble_by_words(
     pairs: Pairs,
-    assembly: Assembly,
-    rng: np.random.Generator,
-    report: Callable[[Assembly], None] | None,
-    patience: int = 40,
-) -> None:
-    """Sentences all of whose settled pairs also stand in others: bar some pairs, start from any."""
-    while patience and tokens_of(pairs, assembly) < pairs.span.rank and pairs.span.gap > 1:
-        patience -= 1
-        covered = assembly.covered(pairs)
-        open_pairs = np.flatnonzero(~covered & (pairs.places > 0))
-        pool = open_pairs if len(open_pairs) and rng.random() < 0.7 else np.arange(len(pairs))
-        e = int(rng.choice(pool))
-        allowed = np.ones(len(pairs), dtype=bool)
-        for chosen in assembly.proven:
-            inner = [p for p in chosen[1:] if p != e]
-            allowed[rng.choice(inner, size=max(1, len(inner) // 3), replace=False)] = False
-        allowed[pairs.ends] = True
-        found = complete(pairs, e, allowed)
-        assembly.evaluations += 1
-        if found.chosen and found.chosen not in assembly.proven and is_proven(pairs, found.chosen):
-            assembly.proven.append(found.chosen)
-            if report:
-                report(assembly)
+    report: Callable[[Assembly], None] | None = None,
+    *,
+    attempts: int = 3,
+    seed: int = 0,
+    begin: Assembly | None = None,
+) -> Assembly:
+    """Find the sentences of a batch where no pair is settled: complete one around every word.
+
+    A word of the batch stands somewhere, so the pairs of one word are seeds exactly one of which some
+    sentence holds, as long as the sentence holds the word once.
+    """
+    assembly = begin or Assembly()
+    rng = np.random.default_rng(seed)
+    special = (pairs.frame.first, pairs.frame.last)
+    for attempt in range(attempts):
+        left = [w for w in np.unique(pairs.words).tolist() if w not in special]
+        for word in sorted(left, key=lambda w: int((pairs.words == w).sum())):
+            if tokens_of(pairs, assembly) >= pairs.span.rank:
+                return assembly
+            if any(word in pairs.sentence(chosen) for chosen in assembly.proven):
+                continue
+            seeds = np.flatnonzero(pairs.words == word).tolist()
+            start = None if attempt == 0 else rng.random(len(pairs))
+            found = complete(
+                pairs, seeds, np.ones(len(pairs), bool), start=start, helpers=2 + 2 * attempt
+            )
+            assembly.evaluations += 1
+            if not found.chosen or found.chosen in assembly.proven:
+                continue
+            if is_proven(pairs, found.chosen):
+                assembly.proven.append(found.chosen)
+                if report:
+                    report(assembly)
+    return assembly

@@ -12,6 +12,7 @@ from textleak.attacks.base import Attack, Session
 from textleak.attacks.subspace.finish import finish_classification, finish_masked
 from textleak.attacks.subspace.rounds import Sentence, remainder, solve_round
 from textleak.attacks.subspace.sentences import pad_sentences
+from textleak.errors import UpdateError
 from textleak.evidence.first_layer import FirstLayer
 from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
@@ -58,14 +59,21 @@ class Subspace(Attack[SubspaceOptions]):
             stages += outcome.stages
             fresh = [s for s in outcome.sentences if s not in sentences]
             sentences += fresh
-            left = None if outcome.complete or not fresh else remainder(
-                model, update, sentences, first
+            left = (
+                None
+                if outcome.complete or not fresh
+                else remainder(model, update, sentences, first)
             )
             if left is None:
                 break
             rest, rank = left
+        guessed = [] if outcome.complete else outcome.guesses
+        if not sentences and not guessed:
+            raise UpdateError(f"subspace found no sentence: {'; '.join(stages)}")
+        confidence = {ids: weights for ids, weights in guessed if ids not in sentences}
+        confidence.update({ids: [1.0] * len(ids) for ids in sentences})
         finish = finish_masked if model.task == "mlm" else finish_classification
-        return finish(model, update, sentences, tuple(stages))
+        return finish(model, update, confidence, tuple(stages))
 
 
 def _unlabelled(model: TextModel, sentences: list[tuple[int, ...]]) -> Candidate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,9 @@ from textleak.attacks.subspace.pairs import Duals
 from textleak.evidence.decoder import decoder_part, input_rows
 from textleak.evidence.duals import context_duals, input_solution, residual_gradients
 from textleak.evidence.first_layer import FirstLayer
+from textleak.evidence.pairs import pairs_in_span
 from textleak.evidence.places import place_words
+from textleak.evidence.regression import likely_pairs
 from textleak.evidence.spans import Span, row_span
 from textleak.evidence.words import active_rows, tied_words, untied_words
 from textleak.models import bert_parts as parts
@@ -26,7 +29,8 @@ class Candidates:
     Attributes:
         pairs: (word id, place) each.
         settled: for each whether it is proven to occur.
-        deltas: (S, H) the gradient at the sum of embeddings of each settled pair; these come first.
+        deltas: (S, H) the gradient at the sum of embeddings of each settled pair; these come first;
+            (0, H) where no embedding gradient is shared.
         stages: what each piece of evidence gave, in words.
     """
 
@@ -42,11 +46,13 @@ def find_candidates(model: TextModel, update: SharedUpdate, layer: FirstLayer) -
     table = shared.get(model.adapter.word_table)
     at_places = shared.get(model.adapter.position_table)
     if table is None:
-        raise NotImplementedError
+        return _from_span(model, update, layer)
     ids, rows, unsure = _input_rows(model, update, table)
     places = len(active_rows(at_places)) if at_places is not None else model.max_length
     position_rows = None if at_places is None else at_places[:places]
     placed = place_words(layer, ids, rows, position_rows, places, unsure)
+    if not placed.settled and position_rows is not None:
+        return _from_regression(ids, rows, position_rows)
     settled = [(int(ids[word]), place) for word, place in placed.settled]
     open_places = range(places) if placed.open_places is None else placed.open_places
     known = set(settled)
@@ -62,6 +68,34 @@ def find_candidates(model: TextModel, update: SharedUpdate, layer: FirstLayer) -
     return Candidates(settled + loose, flags, deltas, (note,))
 
 
+def _from_regression(ids: Tensor, rows: Tensor, position_rows: Tensor) -> Candidates:
+    """Pairs where noise hides the exact relations; what stands alone at its place counts as settled."""
+    likely, alone = likely_pairs(rows, position_rows)
+    settled = [(int(ids[w]), t) for w, t in alone.nonzero().tolist()]
+    loose = [(int(ids[w]), t) for w, t in (likely & ~alone).nonzero().tolist()]
+    note = f"{len(ids)} words; under noise {len(settled)} pairs likely, {len(loose)} open"
+    flags = [True] * len(settled) + [False] * len(loose)
+    return Candidates(settled + loose, flags, rows[:0], (note,))
+
+
+def _from_span(model: TextModel, update: SharedUpdate, layer: FirstLayer) -> Candidates:
+    """Pairs from the span of layer 0's inputs alone; settled where a place allows one word."""
+    names = [name + "weight" for name in parts.projections(0)]
+    shared = [update.gradients[name] for name in names if name in update.gradients]
+    nothing = torch.zeros(0, model.word_table.shape[1]).double()
+    if not shared:
+        return Candidates([], [], nothing, ("no embedding gradient, no layer 0 inputs",))
+    span = row_span(shared)
+    words = torch.arange(len(model.tokenizer))
+    found = pairs_in_span(layer, span, words, model.max_length)
+    alone = Counter(place for _, place in found)
+    settled = [pair for pair in found if alone[pair[1]] == 1]
+    loose = [pair for pair in found if alone[pair[1]] > 1]
+    note = f"span of rank {span.rank}: {len(settled)} pairs settled, {len(loose)} open"
+    flags = [True] * len(settled) + [False] * len(loose)
+    return Candidates(settled + loose, flags, nothing, (note,))
+
+
 def _input_rows(
     model: TextModel, update: SharedUpdate, table: Tensor
 ) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
@@ -72,7 +106,7 @@ def _input_rows(
     used = tied_words(table)
     bias_gradient = update.gradients.get(parts.DECODER_BIAS)
     if bias_gradient is None:
-        return used.ids, used.deltas, {i: used.deltas[:0] for i in range(len(used.ids))}
+        return used.ids, used.deltas, dict.fromkeys(range(len(used.ids)), used.deltas[:0])
     words = model.word_table.detach()
     bias = model.module.get_parameter(parts.DECODER_BIAS).detach()
     part = decoder_part(table, bias_gradient, used.decoder, used.ids, words, bias)

@@ -9,6 +9,7 @@ non-negative least squares problem, find it; sentences of any length compete in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from textleak.attacks.subspace.nonnegative import nonnegative_least_squares
 from textleak.attacks.subspace.pairs import Array, Pairs, Query
 
-_CONSTRAINT_WEIGHT = 3.0  # against columns of unit norm on average; any weight of that order serves
+_CONSTRAINT_WEIGHT = 3.0  # against columns of unit norm; any weight of that order serves
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Completion:
     residual: float
 
 
-def flow_constraints(pairs: Pairs, seed: int) -> tuple[Array, Array]:
-    """Rows C and values d of C y = d: one chain from [CLS] to a [SEP], through `seed`.
+def flow_constraints(pairs: Pairs, seeds: Sequence[int]) -> tuple[Array, Array]:
+    """Rows C and values d of C y = d: one chain from [CLS] to a [SEP], through one of `seeds`.
 
     What stands at place t equals what stood at t - 1 and was no end.
     """
@@ -48,7 +49,7 @@ def flow_constraints(pairs: Pairs, seed: int) -> tuple[Array, Array]:
         matrix[t, pairs.places == t] = 1
         matrix[t, (pairs.places == t - 1) & ~pairs.ends] -= 1
     matrix[width, (pairs.places == width - 1) & ~pairs.ends] = 1
-    matrix[width + 1, seed] = 1
+    matrix[width + 1, list(seeds)] = 1
     values[0] = values[width + 1] = 1
     return matrix, values
 
@@ -65,28 +66,32 @@ def linearised(query: Query, y: Array) -> tuple[Array, Array]:
 
 def complete(
     pairs: Pairs,
-    seed: int,
+    seeds: Sequence[int],
     allowed: NDArray[np.bool_],
     *,
     start: Array | None = None,
     helpers: int = 0,
     steps: int = 10,
 ) -> Completion:
-    """The sentence that holds pair `seed`.
+    """The sentence that holds one of the pairs `seeds`.
 
     Args:
         pairs: the candidates.
-        seed: the pair to start from; its own context and [CLS]'s make the equations.
+        seeds: pairs, exactly one of which it holds. The contexts of [CLS] and of an only seed make
+            the equations.
         allowed: (E,) pairs that may be used.
         start: (E,) the first membership; by default all pairs of a place alike.
         helpers: how many further pairs, the likeliest by the last step, lend their contexts.
         steps: Gauss-Newton steps at most.
     """
-    usable = allowed & ((pairs.places != pairs.places[seed]) | (np.arange(len(pairs)) == seed))
-    constraints, targets = flow_constraints(pairs, seed)
+    usable = allowed.copy()
+    if len(seeds) == 1:
+        usable &= (pairs.places != pairs.places[seeds[0]]) | (np.arange(len(pairs)) == seeds[0])
+    constraints, targets = flow_constraints(pairs, seeds)
     columns = np.flatnonzero(usable)
     y = _even(pairs, usable) if start is None else start
-    queries = {e: pairs.query(e) for e in dict.fromkeys((pairs.opening, seed))}
+    alone = tuple(seeds) if len(seeds) == 1 else ()
+    queries = {e: pairs.query(e) for e in dict.fromkeys((pairs.opening, *alone))}
     residual = float("inf")
     for step in range(steps):
         if helpers and step >= 2:
@@ -96,7 +101,8 @@ def complete(
         parts = [linearised(query, y) for query in queries.values()]
         jacobian = np.concatenate([part[0] for part in parts])
         value = np.concatenate([part[1] for part in parts])
-        scale = float(np.linalg.norm(jacobian, axis=0).mean()) / _CONSTRAINT_WEIGHT
+        # The median: a false pair that would draw all attention has a column without measure.
+        scale = float(np.median(np.linalg.norm(jacobian, axis=0))) / _CONSTRAINT_WEIGHT
         system = np.concatenate([jacobian / scale, constraints])[:, columns]
         target = np.concatenate([-value / scale, targets])
         support = np.flatnonzero(y[columns] > 0) if step else None

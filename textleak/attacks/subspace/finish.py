@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -15,14 +17,17 @@ from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate
 from textleak.update import SharedUpdate
 
+Sentence = tuple[int, ...]
+
 
 def finish_classification(
     model: TextModel,
     update: SharedUpdate,
-    sentences: list[tuple[int, ...]],
+    confidence: Mapping[Sentence, list[float]],
     stages: tuple[str, ...],
 ) -> Candidate:
-    """Labels and repeats of the distinct sentences found."""
+    """Labels and repeats of the distinct sentences found, each with its tokens' confidence."""
+    sentences = list(confidence)
     ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
     states: list[Tensor] = []
     classifier = model.module.get_submodule(parts.CLASSIFIER.rstrip("."))
@@ -42,27 +47,36 @@ def finish_classification(
         bias = shared.get(parts.CLASSIFIER + "bias")
         gradients = logit_gradients(weight, bias, states[0])
         counts = class_counts(gradients, logits.double().softmax(1), granted).counts
-    rows = [(s, c) for s, row in enumerate(counts.long().tolist()) for c, n in enumerate(row)
-            for _ in range(n)]
+    if int(counts.sum()) == 0:
+        counts = F.one_hot(logits.argmax(1), logits.shape[1])
+    rows = [
+        (s, c)
+        for s, row in enumerate(counts.long().tolist())
+        for c, n in enumerate(row)
+        for _ in range(n)
+    ]
     order = torch.tensor([s for s, _ in rows])
     batch = TokenBatch(ids[order], mask[order], torch.tensor([c for _, c in rows]))
-    return Candidate(batch, [[1.0] * n for n in batch.lengths], 0.0, notes=stages)
+    sure = [confidence[sentences[s]] for s, _ in rows]
+    return Candidate(batch, sure, 0.0, notes=stages)
 
 
 def finish_masked(
     model: TextModel,
     update: SharedUpdate,
-    sentences: list[tuple[int, ...]],
+    confidence: Mapping[Sentence, list[float]],
     stages: tuple[str, ...],
 ) -> Candidate:
-    """Masked positions and the words under them."""
+    """Masked positions and the words under them, of sentences with their tokens' confidence."""
+    sentences = list(confidence)
+    sure = list(confidence.values())
     ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
     labels = torch.full_like(ids, IGNORED)
     dense = update.gradients.get(parts.HEAD_DENSE + "weight")
     if dense is None:
         masked = ids == int(model.tokenizer.mask_token_id)
         labels[masked] = ids[masked]
-        return Candidate(TokenBatch(ids, mask, labels), [[1.0] * len(r) for r in sentences], 0.0)
+        return Candidate(TokenBatch(ids, mask, labels), sure, 0.0, notes=stages)
     with torch.no_grad():
         states = model.adapter.encode(model.module, input_ids=ids, attention_mask=mask)
     places = mask.nonzero()  # (N, 2)
@@ -80,4 +94,4 @@ def finish_masked(
     words, _ = masked_labels(dense, transform, tokens[bearing], table, bias, candidates)
     labels[places[bearing, 0], places[bearing, 1]] = words
     batch = TokenBatch(ids, mask, labels)
-    return Candidate(batch, [[1.0] * n for n in batch.lengths], 0.0, notes=stages)
+    return Candidate(batch, sure, 0.0, notes=stages)

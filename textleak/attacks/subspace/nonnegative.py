@@ -25,6 +25,8 @@ def nonnegative_least_squares(
         (E,) the solution.
     """
     columns = matrix.shape[1]
+    lengths = np.maximum(np.linalg.norm(matrix, axis=0), 1e-300)
+    matrix = matrix / lengths
     passive = np.zeros(columns, dtype=bool)
     x = np.zeros(columns)
     if support is not None and len(support):
@@ -43,7 +45,7 @@ def nonnegative_least_squares(
         x = _settle(matrix, target, passive, x)
         if attempt >= 50 and not (passive & entering).any():
             break  # entered and left at once: rounding
-    return x
+    return np.asarray(x / lengths)
 
 
 def _settle(matrix: Array, target: Array, passive: NDArray[np.bool_], x: Array) -> Array:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from textleak.attacks.subspace.assembly import Assembly, assemble, tokens_of
+from textleak.attacks.subspace.assembly import (
+    Assembly,
+    assemble,
+    assemble_by_words,
+    guesses,
+    tokens_of,
+)
 from textleak.attacks.subspace.candidates import (
     Candidates,
     context_duals_of,
@@ -29,6 +35,7 @@ class Outcome:
         sentences: proven sentences, as word ids.
         found: the evidence that they were made from.
         rank: how many contexts the update held; None where they fill the width.
+        guesses: unproven sentences for what these leave unexplained, with each token's weight.
         complete: the sentences account for every context of the update.
         stages: what each step gave, in words.
     """
@@ -36,6 +43,7 @@ class Outcome:
     sentences: list[Sentence]
     found: Candidates
     rank: int | None
+    guesses: list[tuple[Sentence, list[float]]]
     complete: bool
     stages: list[str]
 
@@ -53,7 +61,7 @@ def solve_round(
     frame = Frame(int(model.tokenizer.cls_token_id), int(model.tokenizer.sep_token_id))
     span = context_span(update, rank)
     if span is None or (frame.first, 0) not in found.pairs:
-        return Outcome([], found, None, False, [*found.stages, "no context span"])
+        return Outcome([], found, None, [], False, [*found.stages, "no context span"])
     duals = context_duals_of(update, layer, found, span)
     pairs = Pairs(layer, found.pairs, found.settled, span, frame, duals)
 
@@ -61,12 +69,20 @@ def solve_round(
         report([pairs.sentence(chosen) for chosen in assembly.proven])
 
     assembly = assemble(pairs, tell, attempts=attempts)
+    if not assembly.proven or not len(found.deltas):
+        assembly = assemble_by_words(pairs, tell, attempts=attempts, begin=assembly)
     sentences = [pairs.sentence(chosen) for chosen in assembly.proven]
     full = span.rank == span.basis.shape[1]
     complete = tokens_of(pairs, assembly) == span.rank and not full
+    size = update.metadata.batch_size
+    most = len(pairs) if size is None else max(size - len(sentences), 0)
+    unproven = [
+        (pairs.sentence(chosen), weights.tolist())
+        for chosen, weights in guesses(pairs, assembly, most)
+    ]
     note = f"{len(sentences)} sentences" + (", all" if complete else "")
     return Outcome(
-        sentences, found, None if full else span.rank, complete, [*found.stages, note]
+        sentences, found, None if full else span.rank, unproven, complete, [*found.stages, note]
     )
 
 
