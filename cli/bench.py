@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as json_text
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +15,6 @@ from .output import Output
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from textleak.bench.matching import Measurement
 
 app = typer.Typer(add_completion=False)
 
@@ -50,81 +50,56 @@ def matching(
     those of the last.
     """
     output = Output(json=json)
-    results: list[dict[str, Any]] = []
-    with output.busy(f"measuring {model} …"):
+    rows: list[dict[str, Any]] = []
+    with output.busy(f"measuring {model} …"), _threads(threads) as used:
+        from textleak.bench.matching import masked_words, measure
+        from textleak.gradients import Distance
+        from textleak.models import ModelOptions, load_model
         from textleak.report.header import versions
 
+        compared = Distance(distance)
+        loaded = load_model(ModelOptions(name=model, weights_seed=seed, device=device or "cpu"))
         for length in tokens or [18]:
-            found, count = _measure(
-                model, length, batch, restarts or [16], distance, rounds, threads, device, seed
-            )
-            results += [_row(model, length, batch, count, one) for one in found]
-    output.console.print(_table(results))
+            problem = masked_words(loaded, length, batch, seed)
+            for one in measure(problem, compared, restarts or [16], rounds):
+                setting = dict(model=model, tokens=length, batch=batch, threads=used)
+                rows.append({**setting, "ratio": one.ratio, **asdict(one)})
+    output.console.print(_table(rows))
     whole = {"schema": 1, "command": "bench matching", "distance": distance, "seed": seed}
     output.write_json(
-        json_text.dumps({**whole, **results[-1], "versions": versions(), "rows": results}, indent=2)
+        json_text.dumps({**whole, **rows[-1], "versions": versions(), "rows": rows}, indent=2)
         + "\n"
     )
 
 
-def _measure(
-    model: str,
-    tokens: int,
-    batch: int,
-    restarts: list[int],
-    distance: str,
-    rounds: int,
-    threads: int | None,
-    device: str | None,
-    seed: int,
-) -> tuple[list[Measurement], int]:
-    """The measurements for one length, and the number of threads they ran with."""
+@contextmanager
+def _threads(wanted: int | None) -> Iterator[int]:
+    """Let torch use that many threads, and its former number afterwards; yields the number used."""
     import torch
 
-    from textleak.bench.matching import masked_words, measure
-    from textleak.gradients import Distance
-    from textleak.models import ModelOptions, load_model
-
     before = torch.get_num_threads()
-    chosen = Distance(distance)
-    loaded = load_model(ModelOptions(name=model, weights_seed=seed, device=device or "cpu"))
-    problem = masked_words(
-        loaded.module,
-        lambda embeddings: loaded.adapter.encode(loaded.module, inputs_embeds=embeddings),
-        lambda states: loaded.adapter.head(loaded.module, states, "mlm"),
-        loaded.word_table,
-        tokens,
-        batch,
-        seed,
-    )
-    torch.set_num_threads(threads or before)
+    torch.set_num_threads(wanted or before)
     try:
-        return measure(problem, chosen, restarts, rounds), torch.get_num_threads()
+        yield torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
-
-
-def _row(model: str, tokens: int, batch: int, threads: int, one: Measurement) -> dict[str, Any]:
-    setting = {"model": model, "tokens": tokens, "batch": batch}
-    return {**setting, "threads": threads, "ratio": one.ratio, **asdict(one)}
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
     from rich.table import Table
 
     table = Table(title=f"{rows[0]['model']}, {rows[0]['threads']} threads", title_justify="left")
-    table.add_column("tokens", justify="right")
-    table.add_column("restarts", justify="right")
-    for column in ("oracle", "engine", "ratio", "floor", "oracle MB", "engine MB"):
+    for column in ("T", "B", "R", *(f"{side} ms" for side in ("oracle", "engine", "floor"))):
+        table.add_column(column, justify="right")
+    for column in ("ratio", "oracle MB", "engine MB"):
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(
-            f"{row['tokens']} × {row['batch']}",
-            str(row["restarts"]),
-            f"{row['seconds_oracle'] * 1e3:.1f} ms",
-            f"{row['seconds_engine'] * 1e3:.1f} ms",
+            *(str(row[key]) for key in ("tokens", "batch", "restarts")),
+            f"{row['seconds_oracle'] * 1e3:.1f}",
+            f"{row['seconds_engine'] * 1e3:.1f}",
+            f"{row['floor_seconds'] * 1e3:.1f}",
             f"{row['ratio']:.1f}",
-            f"{row['floor_seconds'] * 1e3:.1f} ms",
             f"{row['peak_bytes_oracle'] / 1e6:.0f}",
             f"{row['peak_bytes_engine'] / 1e6:.0f}",
         )

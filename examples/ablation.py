@@ -29,6 +29,7 @@ STEPS: list[tuple[str, dict[str, Any]]] = [
     ("dlg-paper", {}),
     ("+ line search", {"optimizer": "lbfgs", "iterations": 400}),
     ("+ cosine of each tensor", {"distance": "cosine"}),
+    ("+ joint labels as normalised squares", {"simplex": "squares"}),
     ("+ labels read off", {"labels": "analytic"}),
     (
         "+ position rows ×20, masked places from their norms",

@@ -44,15 +44,16 @@ def nearest_words(
         metric: `"cosine"` or `"l2"`.
 
     Returns:
-        Ids and distances, each (N, min(k, W)).
+        Ids and distances, each (N, min(k, W)), on the CPU.
     """
     rows = table[words]
+    embeddings = embeddings.to(rows)
     if metric == "cosine":
         distances = 1 - F.normalize(embeddings, dim=1) @ F.normalize(rows, dim=1).T  # (N, W)
     else:
         distances = torch.cdist(embeddings, rows)
     best = distances.topk(min(k, len(words)), dim=1, largest=False)
-    return Nearest(words[best.indices], best.values)
+    return Nearest(words[best.indices.cpu()], best.values.cpu())
 
 
 def standing_words(tokenizer: PreTrainedTokenizerBase, *, masks: bool) -> Tensor:

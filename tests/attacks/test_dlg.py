@@ -118,8 +118,8 @@ def test_paper_settings_run_as_written(mlm: TextModel) -> None:
     events: list[Event] = []
     found = DlgPaper(DlgPaperOptions(iterations=2))(mlm, update, on_event=events.append)
     assert found.attack == "dlg-paper"
-    assert sum(isinstance(event, Iteration) for event in events) <= 2
-    assert found.evaluations <= 2 * 25
+    assert [e.iteration for e in events if isinstance(e, Iteration)] == list(range(3))
+    assert found.evaluations <= 1 + 2 * 25
 
 
 def test_the_model_is_left_as_it_was_and_nothing_warns(mlm: TextModel) -> None:

@@ -19,12 +19,13 @@ from textleak.gradients import (
     relative_error,
     smooth,
 )
+from textleak.gradients.interception import QuickSecondDerivatives
 from textleak.gradients.layers import wide
 from textleak.gradients.lowrank import compress
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
-@given(st.integers(1, 24), st.sampled_from([torch.float32, torch.float64]), st.integers(0, 99))
+@given(st.integers(1, 60), st.sampled_from([torch.float32, torch.float64]), st.integers(0, 99))
 def test_a_gradient_of_few_tokens_is_thin_to_rounding(
     rank: int, dtype: torch.dtype, seed: int
 ) -> None:
@@ -143,6 +144,21 @@ def test_cross_entropy_twice(labels: list[int]) -> None:
         smooth.cross_entropy(logits, target), F.cross_entropy(logits, target, reduction="none")
     )
     assert torch.autograd.gradgradcheck(lambda x: smooth.cross_entropy(x, target), logits)
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("ignored", [-100, 2])
+def test_cross_entropy_is_taken_over_with_all_its_options(reduction: str, ignored: int) -> None:
+    logits, labels = torch.randn(4, 5), torch.tensor([0, 2, 4, 2])
+    plain = F.cross_entropy(logits, labels, reduction=reduction, ignore_index=ignored)
+    smoothed = F.cross_entropy(logits, labels, label_smoothing=0.1)
+    with QuickSecondDerivatives():
+        quick = F.cross_entropy(logits, labels, reduction=reduction, ignore_index=ignored)
+        torch.testing.assert_close(quick, plain)
+        torch.testing.assert_close(F.cross_entropy(logits, labels, label_smoothing=0.1), smoothed)
+        torch.testing.assert_close(
+            F.gelu(logits, approximate="tanh"), nn.GELU(approximate="tanh")(logits)
+        )
 
 
 def test_gelu_twice() -> None:

@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import ClassVar, Generic, TypeVar, final
 
-import torch
 from pydantic import BaseModel
-from torch import nn
 
+from textleak.attacks.running import Run, carry_out
 from textleak.events import Event, Finished, Iteration, OnEvent, Started
-from textleak.gradients import parameter_gradients, relative_error
+from textleak.gradients import Agreement, agreement, parameter_gradients
 from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate, Reconstruction
 from textleak.update import SharedUpdate, check_fits
 
-VERIFIED = 1e-3  # a wrong word gives errors a hundred times this; rounding stays well below
-
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
 
-class Session:
+class Session(Run[Candidate, Event]):
     """One attack under way: the clock, the count of evaluations, events, and the best so far."""
 
     def __init__(self, model: TextModel, on_event: OnEvent | None) -> None:
+        super().__init__(on_event)
         self.model = model
-        self.evaluations = 0
-        self.best: Candidate | None = None
-        self._on_event = on_event
-        self._started = time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        """Wall-clock time since the start."""
-        return time.perf_counter() - self._started
-
-    def emit(self, event: Event) -> None:
-        """Pass an event on to whoever watches."""
-        if self._on_event is not None:
-            self._on_event(event)
 
     def progress(
         self, candidate: Candidate, *, stage: str, iteration: int, total: int | None = None
@@ -101,17 +82,14 @@ class Attack(ABC, Generic[OptionsT]):
         check_fits(update, model.parameters)
         session = Session(model, on_event)
         session.emit(Started(attack=self.name))
-        interrupted = False
-        with _untouched(model.module), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            try:
-                candidate = self.run(model, update, session)
-            except KeyboardInterrupt:
-                if session.best is None:
-                    raise
-                candidate, interrupted = session.best, True
-            error = verify(model, update, candidate.batch)
-        result = _reconstruction(self.name, session, candidate, error, interrupted)
+        candidate, check, interrupted = carry_out(
+            lambda: self.run(model, update, session),
+            lambda found: verify(model, update, found.batch),
+            session,
+            model.module,
+            seed,
+        )
+        result = _reconstruction(self.name, session, candidate, check, interrupted)
         session.emit(
             Finished(
                 evaluations=result.evaluations,
@@ -129,10 +107,10 @@ class Attack(ABC, Generic[OptionsT]):
         """The algorithm: return the recovered batch, reporting through `session` on the way."""
 
 
-def verify(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> float:
-    """Relative error of `batch`'s gradient against the shared one, over all shared tensors."""
+def verify(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> Agreement:
+    """Recompute `batch`'s gradient and compare it with the shared one, over all shared tensors."""
     gradients = parameter_gradients(model.module, lambda: model.loss(batch), list(update.gradients))
-    return relative_error(gradients, update.gradients)
+    return agreement(gradients, update.gradients)
 
 
 def batch_labels(batch: TokenBatch) -> list[list[int]]:
@@ -151,7 +129,7 @@ def label_texts(model: TextModel, batch: TokenBatch) -> list[list[str]]:
 
 
 def _reconstruction(
-    name: str, session: Session, candidate: Candidate, error: float, interrupted: bool
+    name: str, session: Session, candidate: Candidate, check: Agreement, interrupted: bool
 ) -> Reconstruction:
     token_ids = candidate.batch.filled()
     return Reconstruction(
@@ -162,23 +140,7 @@ def _reconstruction(
         labels=batch_labels(candidate.batch),
         evaluations=session.evaluations,
         seconds=session.seconds,
-        gradient_error=error,
-        verified=error < VERIFIED,
+        gradient_error=check.error,
+        verified=check.exact,
         interrupted=interrupted,
     )
-
-
-@contextmanager
-def _untouched(module: nn.Module) -> Iterator[None]:
-    """Put modes, gradients and `requires_grad` back as they were, on every way out."""
-    modes = [(child, child.training) for child in module.modules()]
-    grads = [(p, p.grad, p.requires_grad) for p in module.parameters()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for child, training in modes:
-            child.training = training
-        for parameter, grad, requires_grad in grads:
-            parameter.grad = grad
-            parameter.requires_grad_(requires_grad)

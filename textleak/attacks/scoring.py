@@ -34,9 +34,10 @@ class BatchScorer:
         return torch.cat(parts) if parts else torch.zeros(0)
 
     def _chunk_distances(self, batches: Sequence[TokenBatch]) -> Tensor:
-        ids = torch.cat([batch.input_ids for batch in batches])  # (R*B, T)
-        mask = torch.cat([batch.attention_mask for batch in batches])
-        labels = torch.cat([batch.labels for batch in batches])  # (R*B, T) or (R*B,)
+        device = self._model.device
+        ids = torch.cat([batch.input_ids for batch in batches]).to(device)  # (R*B, T)
+        mask = torch.cat([batch.attention_mask for batch in batches]).to(device)
+        labels = torch.cat([batch.labels for batch in batches]).to(device)  # (R*B, T) or (R*B,)
 
         def forward(recorder: Recorder) -> Tensor:
             states = self._model.adapter.encode(
@@ -55,4 +56,4 @@ class BatchScorer:
             candidates=len(batches),
             batch=len(batches[0].input_ids),
             differentiable=False,
-        )
+        ).cpu()

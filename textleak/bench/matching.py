@@ -22,6 +22,7 @@ from textleak.gradients import (
     Recorder,
     parameter_gradients,
 )
+from textleak.models import TextModel
 
 
 @dataclass(frozen=True)
@@ -128,26 +129,16 @@ def evaluate(matcher: Matcher, problem: Problem, dummy: Tensor, candidates: int)
     return time.perf_counter() - began
 
 
-def masked_words(
-    module: nn.Module,
-    encode: Callable[[Tensor], Tensor],
-    head: Callable[[Tensor], Tensor],
-    words: Tensor,
-    tokens: int,
-    batch: int = 1,
-    seed: int = 0,
-) -> Problem:
+def masked_words(model: TextModel, tokens: int, batch: int = 1, seed: int = 0) -> Problem:
     """A masked-language-model client: 15 % of the positions bear loss, and the attacker knows them.
 
     Args:
-        module: the model.
-        encode: embeddings (N, T, H) to states (N, T, H).
-        head: states (n, H) to logits (n, V).
-        words: the word table, (V, H).
+        model: the language model.
         tokens: T.
         batch: B.
         seed: draws the words, the masked positions and the dummies.
     """
+    words = model.word_table
     source = torch.Generator().manual_seed(seed)
     masked = max(1, round(0.15 * tokens))
     places = torch.stack(
@@ -159,9 +150,10 @@ def masked_words(
 
     def forward(dummy: Tensor, candidates: int) -> Forward:
         def losses(_: Recorder) -> Tensor:
-            states = encode(dummy)
+            states = model.adapter.encode(model.module, inputs_embeds=dummy)
             rows = places.repeat(candidates, 1).unsqueeze(2).expand(-1, -1, states.shape[2])
-            logits = head(states.gather(1, rows).flatten(0, 1))
+            masked_states = states.gather(1, rows).flatten(0, 1)
+            logits = model.adapter.head(model.module, masked_states, "mlm")
             targets = labels.repeat(candidates, 1).flatten()
             each = nn.functional.cross_entropy(logits, targets, reduction="none")
             return each.view(candidates, -1).mean(1)
@@ -173,8 +165,8 @@ def masked_words(
         return drawn.to(words).detach().requires_grad_()
 
     client = forward(words.detach()[secret], 1)
-    shared = parameter_gradients(module, lambda: client(NoLookups()).sum())
-    return Problem(module, shared, dummy, forward, batch)
+    shared = parameter_gradients(model.module, lambda: client(NoLookups()).sum())
+    return Problem(model.module, shared, dummy, forward, batch)
 
 
 class NoLookups:

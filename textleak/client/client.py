@@ -108,7 +108,8 @@ class Client:
                 )
             finally:
                 module.eval()
-        return SharedUpdate(gradients, self._metadata(private))
+        on_cpu = {name: gradient.cpu() for name, gradient in gradients.items()}
+        return SharedUpdate(on_cpu, self._metadata(private))
 
     def _tokenize(self, sentences: Sequence[str]) -> dict[str, torch.Tensor]:
         if not sentences:

@@ -35,7 +35,8 @@ class Span:
     def residual(self, states: Tensor) -> Tensor:
         """How much of each state (..., H) lies outside, 0 to 1; (...)."""
         outside = states.double() @ self.complement.T
-        return outside.norm(dim=-1) / states.double().norm(dim=-1).clamp_min(1e-300)
+        share: Tensor = outside.norm(dim=-1) / states.double().norm(dim=-1).clamp_min(1e-300)
+        return share
 
 
 def row_span(gradients: Sequence[Tensor], rank: int | None = None) -> Span:

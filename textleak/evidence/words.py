@@ -32,7 +32,7 @@ def active_rows(gradient: Tensor) -> Tensor:
     Rows that were not looked up are exactly zero, or all alike where noise was added; they are most
     of the table.
     """
-    norms = gradient.double().norm(dim=1)
+    norms: Tensor = gradient.double().norm(dim=1)
     if bool((norms == 0).any()):
         return norms.nonzero().flatten()
     # Norms of Gaussian rows of width H scatter by 1 / sqrt(2 H) around the median.

@@ -31,6 +31,7 @@ autograd itself and differentiated the plain way. Hypothesis tests hold engine a
     (slope,) = torch.autograd.grad(distance.sum(), dummy)
 """
 
+from textleak.gradients.agreement import Agreement, agreement
 from textleak.gradients.distances import Distance
 from textleak.gradients.engine import EngineMatcher
 from textleak.gradients.matcher import Forward, Matcher, Recorder
@@ -48,12 +49,14 @@ MATCHERS: Registry[type[Matcher]] = Registry(
 
 __all__ = [
     "MATCHERS",
+    "Agreement",
     "Distance",
     "EngineMatcher",
     "Forward",
     "Matcher",
     "OracleMatcher",
     "Recorder",
+    "agreement",
     "parameter_gradients",
     "relative_error",
 ]

@@ -32,7 +32,7 @@ def compress(matrix: Tensor) -> LowRank | None:
         with the matrix itself is cheaper.
     """
     rows, columns = matrix.shape
-    most = rows * columns // (2 * (rows + columns))
+    most = rows * columns // (rows + columns)  # above it the product with G itself is cheaper
     exact = matrix.double()  # in float32 a tall QR alone would lose two digits
     bound = ROUNDING * torch.finfo(matrix.dtype).eps * exact.norm()
     generator = torch.Generator().manual_seed(0)

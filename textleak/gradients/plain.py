@@ -66,6 +66,7 @@ def relative_error(gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor]
     wrong = total = 0.0
     for name, target in shared.items():
         own = gradients[name]
+        target = target.to(own.device)
         difference = own - target if own.dtype == target.dtype else own.double() - target.double()
         wrong += float(torch.linalg.vector_norm(difference, dtype=torch.float64)) ** 2
         total += float(torch.linalg.vector_norm(target, dtype=torch.float64)) ** 2

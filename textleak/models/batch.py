@@ -26,6 +26,12 @@ class TokenBatch:
     attention_mask: Tensor
     labels: Tensor
 
+    def to(self, device: torch.device) -> TokenBatch:
+        """The same batch on `device`."""
+        return TokenBatch(
+            self.input_ids.to(device), self.attention_mask.to(device), self.labels.to(device)
+        )
+
     @property
     def lengths(self) -> list[int]:
         """Tokens of each sequence, special tokens included."""

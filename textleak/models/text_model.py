@@ -63,6 +63,7 @@ class TextModel:
 
     def loss(self, batch: TokenBatch) -> Tensor:
         """The training loss of `batch`: mean cross-entropy over masked positions or sequences."""
+        batch = batch.to(self.device)
         states = self.adapter.encode(
             self.module, input_ids=batch.input_ids, attention_mask=batch.attention_mask
         )

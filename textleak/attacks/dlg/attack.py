@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from textleak.attacks.base import VERIFIED, Attack, Session, verify
+from textleak.attacks.base import Attack, Session, verify
 from textleak.attacks.dlg.discrete import Scored, Search
 from textleak.attacks.dlg.dummy import make_dummy
 from textleak.attacks.dlg.facts import gather_facts, place_scores
@@ -48,7 +48,7 @@ class Dlg(Attack[DlgOptions]):
                 found = search.settle(found)
             if best is None or found.objective < best.objective:
                 best = found
-            if verify(model, update, best.batch) < VERIFIED:
+            if verify(model, update, best.batch).exact:
                 break
         if best is None:
             raise RuntimeError("the continuous stage ended before its first iteration")
@@ -79,13 +79,15 @@ class Continuous:
             _matcher(model, update, options, options.distance, word_weight=_dummy_weight(options)),
         )
         start = self._objective.start(options.restarts)
-        self._iterates = enumerate(minimise(self._objective, start, options), 1)
-        self._spent = 0
+        self._iterates = enumerate(minimise(self._objective, start, options))
+        self._spent = self._rounds = 0
 
     def advance(self) -> Candidate | None:
         """Run one round's iterations; the best restart decoded, None when all have come to rest."""
         found = None
-        for iteration, iterate in islice(self._iterates, self._options.iterations):
+        count = self._options.iterations + (self._rounds == 0)  # the start counts as iteration 0
+        self._rounds += 1
+        for iteration, iterate in islice(self._iterates, count):
             self._session.evaluations += iterate[2] - self._spent
             self._spent = iterate[2]
             found = self._decode(iterate)
@@ -128,7 +130,7 @@ class Discrete:
             facts,
             BatchScorer(model, matcher, options.chunk),
             row_span([dense]) if dense is not None else None,
-            lambda batch: verify(model, update, batch) < VERIFIED,
+            lambda batch: verify(model, update, batch).exact,
             self._on_sweep,
         )
 

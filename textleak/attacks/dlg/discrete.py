@@ -141,7 +141,8 @@ def bearing_residuals(model: TextModel, batch: TokenBatch, span: Span) -> Tensor
     The head's first dense layer sees masked positions only, so their states span its gradient's rows.
     """
     with torch.no_grad():
+        on_device = batch.to(model.device)
         states = model.adapter.encode(
-            model.module, input_ids=batch.input_ids, attention_mask=batch.attention_mask
+            model.module, input_ids=on_device.input_ids, attention_mask=on_device.attention_mask
         )
-    return span.residual(states)
+    return span.residual(states.cpu())

@@ -49,13 +49,13 @@ class DummyEmbeddings:
 
     def start(self, restarts: int) -> Tensor:
         """Normal noise, (R, size)."""
-        return self._scale * torch.randn(restarts, self.size).to(self._table)
+        return self._scale * torch.randn(restarts, self.size)
 
     def embeddings(self, variables: Tensor, recorder: Recorder) -> Tensor:
         """What stands in for the word embeddings, (R*B, T, H)."""
         rows = variables.reshape(len(variables), self._facts.places, -1) * self._spread  # (R, N, H)
         whole = self._fixed.repeat(len(rows), 1, 1, 1)  # (R, B, T, H)
-        whole[:, self._facts.free] = rows
+        whole[:, self._facts.free] = rows.to(whole)
         return whole.flatten(0, 1)
 
     def nearest(self, variables: Tensor, k: int) -> Nearest:
@@ -72,6 +72,7 @@ class DummyTokens:
 
     def __init__(self, model: TextModel, facts: Facts) -> None:
         self._name, self._facts = model.adapter.word_table, facts
+        self._dtype = model.word_table.dtype
         frame = torch.tensor(
             sorted(set(facts.frame[~facts.free].tolist()) - set(facts.words.tolist()))
         )
@@ -90,12 +91,14 @@ class DummyTokens:
     def embeddings(self, variables: Tensor, recorder: Recorder) -> Tensor:
         """What stands in for the word embeddings, (R*B, T, H)."""
         soft = variables.reshape(-1, *self._shape).softmax(-1)  # (R, N, W)
-        whole = self._fixed.repeat(len(soft), 1, 1, 1)  # (R, B, T, C)
+        whole = self._fixed.to(soft).repeat(len(soft), 1, 1, 1)  # (R, B, T, C)
         whole[:, self._facts.free] = F.pad(soft, (0, len(self._rows) - self._shape[1]))
-        return recorder.lookup(self._name, whole.flatten(0, 1), self._rows)
+        return recorder.lookup(
+            self._name, whole.flatten(0, 1).to(self._dtype), self._rows.to(whole.device)
+        )
 
     def nearest(self, variables: Tensor, k: int) -> Nearest:
         """The k most probable words at each free place; the distance is 1 - probability."""
         soft = variables.view(self._shape).softmax(-1)
         best = soft.topk(min(k, self._shape[1]), dim=1)
-        return Nearest(self._facts.words[best.indices], 1 - best.values)
+        return Nearest(self._facts.words[best.indices.cpu()], 1 - best.values.cpu())

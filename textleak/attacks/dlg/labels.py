@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -39,6 +40,26 @@ class SoftLabels(Protocol):
         """Hard labels from one batch's variables (size,), shaped as in TokenBatch."""
 
 
+Simplex = Callable[[Tensor], Tensor]
+
+
+def softmax(variables: Tensor) -> Tensor:
+    """Distributions (..., V) as the paper makes them.
+
+    Over 30,522 words the slope of a probability near 1/V is as small as itself.
+    """
+    return variables.softmax(-1)
+
+
+def squares(variables: Tensor) -> Tensor:
+    """Distributions (..., V) as normalised squares: the slope at 1/V is its root, not itself."""
+    squared = variables.square()
+    return squared / squared.sum(-1, keepdim=True)
+
+
+SIMPLEX: dict[str, Simplex] = {"softmax": softmax, "squares": squares}
+
+
 def make_labels(
     model: TextModel, update: SharedUpdate, facts: Facts, options: DlgOptions
 ) -> SoftLabels:
@@ -59,7 +80,9 @@ def make_labels(
     bias = update.gradients.get(model.adapter.decoder_bias)
     if options.labels == "analytic" and bias is not None:
         return SlotLabels(model, facts, masked_words(bias, _count(model, update, facts)), prior)
-    return VocabularyLabels(model, facts, _count(model, update, facts), prior)
+    return VocabularyLabels(
+        model, facts, _count(model, update, facts), prior, SIMPLEX[options.simplex]
+    )
 
 
 class SlotLabels:
@@ -97,12 +120,14 @@ class SlotLabels:
 class VocabularyLabels:
     """Masked-LM with nothing known: a soft place and a soft word distribution at every place.
 
-    The variables are L logits of where loss is borne and (L, V) logits of the words (DLG, eq. 4,
-    with the places made soft as well).
+    The variables are L logits of where loss is borne and (L, V) numbers that the simplex function
+    makes distributions over the words (DLG, eq. 4, with the places made soft as well).
     """
 
-    def __init__(self, model: TextModel, facts: Facts, count: int, prior: Tensor) -> None:
-        self._model, self._facts, self._count = model, facts, count
+    def __init__(
+        self, model: TextModel, facts: Facts, count: int, prior: Tensor, simplex: Simplex
+    ) -> None:
+        self._model, self._facts, self._count, self._simplex = model, facts, count, simplex
         self._likely = likely_places(prior, count)
         self._prior = prior[self._likely]
         self._shape = (len(self._likely), len(model.word_table))
@@ -111,25 +136,28 @@ class VocabularyLabels:
     def start(self, restarts: int) -> Tensor:
         """The variables to begin with, (R, size)."""
         places = self._prior + _JITTER * torch.randn(restarts, len(self._likely))
-        return torch.cat([places, torch.randn(restarts, math.prod(self._shape))], 1)
+        words = torch.randn(restarts, math.prod(self._shape))
+        return torch.cat(
+            [places, words if self._simplex is softmax else words * self._shape[1] ** -0.5], 1
+        )
 
     def loss(self, states: Tensor, variables: Tensor) -> Tensor:
         """The loss of each dummy batch, (R,), from its hidden states (R*B, T, H)."""
         weights, words = self._split(variables)
         logits = place_logits(self._model, self._facts, states, self._likely)  # (R, L, V)
-        entropy = logits.logsumexp(-1) - (words.softmax(-1) * logits).sum(-1)  # (R, L)
+        entropy = logits.logsumexp(-1) - (words * logits).sum(-1)  # (R, L)
         return (weights * entropy).sum(1)
 
     def decide(self, variables: Tensor) -> Tensor:
         """Hard labels (B, T) from one batch's variables (size,)."""
         weights, words = (part[0] for part in self._split(variables[None]))
-        mass = weights[:, None] * words.softmax(-1)  # (L, V)
+        mass = (weights[:, None] * words).cpu()  # (L, V)
         found = masked_words(-mass.sum(0), self._count)
         return place_labels(self._facts, self._likely, mass[:, found], found)
 
     def _split(self, variables: Tensor) -> tuple[Tensor, Tensor]:
         places, words = torch.split(variables, [self._shape[0], math.prod(self._shape)], dim=1)
-        return places.softmax(1), words.reshape(-1, *self._shape)  # (R, L), (R, L, V)
+        return places.softmax(1), self._simplex(words.reshape(-1, *self._shape))
 
 
 class ClassLabels:
@@ -160,7 +188,9 @@ class ClassLabels:
 
     def decide(self, variables: Tensor) -> Tensor:
         """Hard labels (B,) from one batch's variables (size,)."""
-        return self._known if self._known is not None else variables.view(self._shape).argmax(1)
+        return (
+            self._known if self._known is not None else variables.view(self._shape).argmax(1).cpu()
+        )
 
 
 def assignment(logits: Tensor, sweeps: int = 8) -> Tensor:

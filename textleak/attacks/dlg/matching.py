@@ -39,7 +39,8 @@ class Objective:
 
     def start(self, restarts: int) -> Tensor:
         """Random variables (R, D)."""
-        return torch.cat([self.dummy.start(restarts), self.labels.start(restarts)], 1)
+        parts = [self.dummy.start(restarts), self.labels.start(restarts)]
+        return torch.cat(parts, 1).to(self.model.device)
 
     def __call__(self, variables: Tensor) -> tuple[Tensor, Tensor]:
         """Distances (R,) and their gradients (R, D) at `variables` (R, D)."""
@@ -55,8 +56,8 @@ class Objective:
 
     def _losses(self, variables: Tensor, recorder: Recorder) -> Tensor:
         inputs, labels = torch.split(variables, [self.dummy.size, self.labels.size], dim=1)
-        mask = self.facts.attention_mask.repeat(len(variables), 1)
-        places = torch.arange(mask.shape[1]).expand_as(mask)
+        mask = self.facts.attention_mask.repeat(len(variables), 1).to(self.model.device)
+        places = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
         states = self.model.adapter.encode(
             self.model.module,
             inputs_embeds=self.dummy.embeddings(inputs, recorder),
@@ -70,7 +71,7 @@ Iterate = tuple[Tensor, Tensor, int]  # variables (R, D), distances (R,), evalua
 
 
 def minimise(objective: Objective, start: Tensor, options: DlgOptions) -> Iterator[Iterate]:
-    """Yield the variables after every iteration; endless but for a stall of every restart."""
+    """Yield the start, then the variables after every iteration, until every restart rests."""
     runner: Callable[[Objective, Tensor, DlgOptions], Iterator[Iterate]]
     runner = _paper if options.optimizer == "paper" else _line_search
     return runner(objective, start, options)
@@ -78,6 +79,7 @@ def minimise(objective: Objective, start: Tensor, options: DlgOptions) -> Iterat
 
 def _line_search(objective: Objective, start: Tensor, options: DlgOptions) -> Iterator[Iterate]:
     solver = BatchedLBFGS(start, objective, LBFGSOptions(history=options.history))
+    yield solver.points, solver.values, solver.evaluations * len(start)
     while not bool(solver.stalled.all()):
         solver.step()
         yield solver.points, solver.values, solver.evaluations * len(start)
@@ -94,8 +96,9 @@ def _paper(objective: Objective, start: Tensor, options: DlgOptions) -> Iterator
         tolerance_grad=0,
         tolerance_change=0,
     )
-    values = torch.full((len(start),), torch.inf)
-    evaluations = 0
+    values, _ = objective(start)
+    evaluations = len(start)
+    yield start, values, evaluations
 
     def closure() -> Tensor:
         nonlocal values, evaluations

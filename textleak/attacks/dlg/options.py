@@ -13,6 +13,7 @@ class DlgOptions(BaseModel):
     Attributes:
         labels: `joint` optimises soft labels with the input, `analytic` reads the labels off the
             decoder's or classifier's bias gradient first, `known` takes them from the update.
+        simplex: what makes joint labels distributions over the vocabulary; see `labels.squares`.
         dummy: `embeddings` are free vectors, `tokens` are soft distributions over the words.
         words: the words to decode to: `gradient` reads the words of the batch off the word table's
             gradient where it is shared, `vocabulary` allows every word.
@@ -37,6 +38,7 @@ class DlgOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     labels: Literal["joint", "analytic", "known"] = "analytic"
+    simplex: Literal["softmax", "squares"] = "squares"
     dummy: Literal["embeddings", "tokens"] = "embeddings"
     words: Literal["gradient", "vocabulary"] = "gradient"
     distance: Literal["l2", "cosine", "cosine-all", "relative-l2", "tag"] = "cosine"
@@ -59,6 +61,7 @@ class DlgPaperOptions(DlgOptions):
     """The settings of Deep Leakage from Gradients, section 4 (Zhu, Liu, Han, NeurIPS 2019)."""
 
     labels: Literal["joint", "analytic", "known"] = "joint"
+    simplex: Literal["softmax", "squares"] = "softmax"
     words: Literal["gradient", "vocabulary"] = "vocabulary"
     distance: Literal["l2", "cosine", "cosine-all", "relative-l2", "tag"] = "l2"
     position_weight: float = Field(default=1.0, ge=0)

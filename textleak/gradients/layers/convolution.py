@@ -23,20 +23,17 @@ class Conv2dRule:
     """`nn.Conv2d` with zero padding given in numbers, and one group."""
 
     def fits(self, module: Any) -> bool:
-        """See `Rule.fits`."""
         if not (runs_as(module, nn.Conv2d) and has(module, "weight")):
             return False
         zeros = module.padding_mode == "zeros" and module.padding != "same"
         return bool(module.groups == 1 and zeros)
 
     def run(self, module: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Rule.run`."""
         weight, bias = needed(module, "weight"), constant(module, "bias")
         window = (module.stride, module.padding, module.dilation)
         return F.conv2d(inputs, weight, bias, *window), inputs
 
     def terms(self, module: Any, saved: Tensor, slope: Tensor, candidates: int) -> Terms:
-        """See `Rule.terms`."""
         padding = 0 if module.padding == "valid" else module.padding
         window = (module.dilation, padding, module.stride)
         patches = F.unfold(saved, module.kernel_size, *window).mT  # (R*B, places, in * kernel)

@@ -15,16 +15,13 @@ class EmbeddingRule:
     """`nn.Embedding`; the row `padding_idx` has no gradient."""
 
     def fits(self, module: Any) -> bool:
-        """See `Rule.fits`."""
         plain = runs_as(module, nn.Embedding) and has(module, "weight")
         return plain and module.max_norm is None and not module.scale_grad_by_freq
 
     def run(self, module: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Rule.run`."""
         return F.embedding(inputs, needed(module, "weight")), inputs
 
     def terms(self, module: Any, saved: Tensor, slope: Tensor, candidates: int) -> Terms:
-        """See `Rule.terms`."""
         ids = saved.reshape(candidates, -1).long()
         slope = by_candidate(slope, candidates)
         if module.padding_idx is not None:

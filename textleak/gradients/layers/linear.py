@@ -24,15 +24,12 @@ class LinearRule:
     """`nn.Linear`: the weight is (out, in), its gradient slopeᵀ input."""
 
     def fits(self, module: Any) -> bool:
-        """See `Rule.fits`."""
         return runs_as(module, nn.Linear) and has(module, "weight")
 
     def run(self, module: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Rule.run`."""
         return linear(inputs, needed(module, "weight"), constant(module, "bias")), inputs
 
     def terms(self, module: Any, saved: Tensor, slope: Tensor, candidates: int) -> Terms:
-        """See `Rule.terms`."""
         slope = by_candidate(slope, candidates)
         yield "weight", Product(Dense(slope), by_candidate(saved, candidates))
         if has(module, "bias"):
@@ -43,7 +40,6 @@ class TransposedRule:
     """GPT-2's `Conv1D`, known by its shape: the weight is (in, out), its gradient inputᵀ slope."""
 
     def fits(self, module: Any) -> bool:
-        """See `Rule.fits`."""
         if type(module).__name__ != "Conv1D" or "forward" in module.__dict__:
             return False
         weight, bias = constant(module, "weight"), constant(module, "bias")
@@ -52,13 +48,11 @@ class TransposedRule:
         return getattr(module, "nf", None) == weight.shape[1] == bias.numel()
 
     def run(self, module: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Rule.run`."""
         flat = inputs.reshape(-1, inputs.shape[-1])
         output = torch.addmm(needed(module, "bias"), flat, needed(module, "weight"))
         return output.view(*inputs.shape[:-1], module.nf), inputs
 
     def terms(self, module: Any, saved: Tensor, slope: Tensor, candidates: int) -> Terms:
-        """See `Rule.terms`."""
         slope = by_candidate(slope, candidates)
         yield "weight", Product(Dense(by_candidate(saved, candidates)), slope)
         yield "bias", Formed(slope.sum(1))

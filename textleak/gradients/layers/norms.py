@@ -16,12 +16,10 @@ class LayerNormRule:
     """`nn.LayerNorm` and `nn.RMSNorm`, over one or more last axes."""
 
     def fits(self, module: Any) -> bool:
-        """See `Rule.fits`."""
         known = runs_as(module, nn.LayerNorm) or runs_as(module, nn.RMSNorm)
         return known and has(module, "weight")
 
     def run(self, module: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Rule.run`."""
         norm = F.layer_norm if isinstance(module, nn.LayerNorm) else F.rms_norm
         standard = norm(inputs, module.normalized_shape, eps=module.eps)
         output = standard * needed(module, "weight")
@@ -29,7 +27,6 @@ class LayerNormRule:
         return (output if bias is None else output + bias), standard
 
     def terms(self, module: Any, saved: Tensor, slope: Tensor, candidates: int) -> Terms:
-        """See `Rule.terms`."""
         return scale_and_shift(module, saved, slope, (candidates, -1, *module.normalized_shape))
 
 
@@ -37,7 +34,6 @@ class NamedRMSNormRule:
     """A model's own RMSNorm, known by its name and taken only if it computes what the name says."""
 
     def fits(self, module: Any) -> bool:
-        """See `Rule.fits`."""
         weight = constant(module, "weight")
         named = type(module).__name__.endswith("RMSNorm") and "forward" not in module.__dict__
         if not named or weight is None or weight.dim() != 1 or len(module._parameters) != 1:
@@ -49,14 +45,12 @@ class NamedRMSNormRule:
         return bool(torch.equal(found, output))
 
     def run(self, module: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Rule.run`."""
         wide = inputs.to(torch.float32)  # as the models do, whatever the type of the weights
         scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + _epsilon(module))
         standard = (wide * scale).to(inputs.dtype)
         return needed(module, "weight") * standard, standard
 
     def terms(self, module: Any, saved: Tensor, slope: Tensor, candidates: int) -> Terms:
-        """See `Rule.terms`."""
         return scale_and_shift(module, saved, slope, (candidates, -1, saved.shape[-1]))
 
 
@@ -64,7 +58,6 @@ class ChannelNormRule:
     """`nn.GroupNorm`, and `nn.BatchNorm1d/2d/3d` with fixed statistics: the channels are axis 1."""
 
     def fits(self, module: Any) -> bool:
-        """See `Rule.fits`."""
         if not has(module, "weight"):
             return False
         if runs_as(module, nn.GroupNorm):
@@ -74,7 +67,6 @@ class ChannelNormRule:
         return fixed and any(runs_as(module, kind) for kind in batch)
 
     def run(self, module: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Rule.run`."""
         if isinstance(module, nn.GroupNorm):
             standard = F.group_norm(inputs, module.num_groups, eps=module.eps)
         else:
@@ -85,7 +77,6 @@ class ChannelNormRule:
         return output + needed(module, "bias").view(shape), standard
 
     def terms(self, module: Any, saved: Tensor, slope: Tensor, candidates: int) -> Terms:
-        """See `Rule.terms`."""
         channels = saved.shape[1]
         saved, slope = saved.transpose(1, -1), slope.transpose(1, -1)
         return scale_and_shift(module, saved, slope, (candidates, -1, channels))

@@ -1,0 +1,39 @@
+"""A wrong word is seen, whatever its place; rounding is not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from textleak.client import Client, PrivateBatch
+from textleak.gradients import agreement, parameter_gradients
+from textleak.models import TextModel, TokenBatch
+
+
+def gradients(model: TextModel, batch: TokenBatch) -> dict[str, torch.Tensor]:
+    return parameter_gradients(model.module, lambda: model.loss(batch))
+
+
+@pytest.fixture
+def private(mlm: TextModel) -> PrivateBatch:
+    return Client(mlm).prepare(["the cat sat on the mat and a dog ran ."])
+
+
+def test_one_wrong_word_is_never_exact(mlm: TextModel, private: PrivateBatch) -> None:
+    shared = gradients(mlm, private.batch)
+    for place in range(1, private.batch.lengths[0] - 1):
+        ids = private.batch.input_ids.clone()
+        ids[0, place] = 5 + (ids[0, place] + 7) % 20
+        wrong = TokenBatch(ids, private.batch.attention_mask, private.batch.labels)
+        found = agreement(gradients(mlm, wrong), shared)
+        assert not found.exact
+        assert found.worst > 0.1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_rounding_of_the_update_is_allowed(
+    mlm: TextModel, private: PrivateBatch, dtype: torch.dtype
+) -> None:
+    own = gradients(mlm, private.batch)
+    shared = {name: gradient.to(dtype) for name, gradient in own.items()}
+    assert agreement(own, shared).exact
