@@ -76,7 +76,7 @@ class Printing(Watcher):
     def scored(self, result: BatchResult) -> None:
         """Print what one update gave."""
         count = len(result.sequences)
-        row = {
+        row: dict[str, Any] = {
             name: sum(s.scores.get(name, 0.0) for s in result.sequences) / count
             for name in ("exact", "token_match", "rouge1", "rouge2")
         }

@@ -149,7 +149,8 @@ def _sample_absent(
         return ids
     likely = ids[bias_gradient[ids].argsort(descending=True)[: most // 2]]
     drawn = ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))[: most // 2]]
-    return torch.cat([likely, drawn]).unique()
+    both: Tensor = torch.cat([likely, drawn]).unique()  # type: ignore[no-untyped-call]
+    return both
 
 
 class _Mixture:

@@ -60,7 +60,8 @@ def residual_gradients(
     outside_known = known - known @ columns @ columns.T
     outside_lost = lost - columns @ (columns.T @ lost)
     numbers = torch.linalg.lstsq(outside_lost, -outside_known[..., None]).solution  # (n, 2, 1)
-    return known + (lost @ numbers)[..., 0]
+    complete: Tensor = known + (lost @ numbers)[..., 0]
+    return complete
 
 
 def context_duals(gradient: Tensor, residuals: Tensor, rank: int) -> Tensor:
@@ -72,4 +73,5 @@ def context_duals(gradient: Tensor, residuals: Tensor, rank: int) -> Tensor:
         rank: the rank of the gradient.
     """
     left, values, right = torch.linalg.svd(gradient.double())
-    return residuals @ left[:, :rank] / values[:rank] @ right[:rank]
+    vectors: Tensor = residuals @ left[:, :rank] / values[:rank] @ right[:rank]
+    return vectors

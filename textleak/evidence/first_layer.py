@@ -69,7 +69,7 @@ class FirstLayer:
     def projected(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of inputs (E, H), split by head; each (E, h, H / h)."""
         q, k, v = (
-            (inputs @ w.T + b).unflatten(-1, (self.heads, -1))
+            (inputs @ w.T + b).view(len(inputs), self.heads, -1)
             for w, b in zip(self.weights, self.biases, strict=True)
         )
         return q, k, v
@@ -78,8 +78,9 @@ class FirstLayer:
         """What attention hands to its output projection for whole sentences (S, T); (S, T, H)."""
         x = self.inputs(words, torch.arange(words.shape[1]).expand_as(words))
         q, k, v = (
-            (x @ w.T + b).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            (x @ w.T + b).view(*words.shape, self.heads, -1).transpose(1, 2)
             for w, b in zip(self.weights, self.biases, strict=True)
         )
         scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5  # (S, h, T, T)
-        return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+        mixed: Tensor = scores.softmax(-1) @ v  # (S, h, T, d)
+        return mixed.transpose(1, 2).flatten(2)

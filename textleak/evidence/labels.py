@@ -39,7 +39,8 @@ def logit_gradients(weight: Tensor, bias: Tensor | None, pooled: Tensor) -> Tens
         one = torch.ones(len(features), 1).double() * features.norm(dim=1).mean()
         features = torch.cat([features, one], 1)
         targets = torch.cat([targets, bias.double()[:, None] * one[0]], 1)
-    return torch.linalg.lstsq(features.T, targets.T, driver="gelsd").solution
+    solution: Tensor = torch.linalg.lstsq(features.T, targets.T, driver="gelsd").solution
+    return solution
 
 
 def class_counts(

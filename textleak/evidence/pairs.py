@@ -80,4 +80,5 @@ class _Screen:
         sigma = (square - mean.square() + self._layer.eps).sqrt()
         outside = self._seen + self._directions @ at - mean[:, None] * self._ones
         size = float(self._layer.scale.norm())
-        return (outside / sigma[:, None] + self._shift).norm(dim=1) / size
+        sizes: Tensor = (outside / sigma[:, None] + self._shift).norm(dim=1) / size
+        return sizes

@@ -39,7 +39,8 @@ def alignment(deltas: Tensor, normals: Tensor) -> Tensor:
     """|cosine| of each word's gradient (W, H) with its normalised embedding at each place (W, T, H); (W, T)."""
     dots = torch.einsum("wh,wth->wt", deltas, normals).abs()
     scale = deltas.norm(dim=1)[:, None] * normals.norm(dim=2)
-    return dots / scale.clamp_min(1e-300)
+    cosines: Tensor = dots / scale.clamp_min(1e-300)
+    return cosines
 
 
 def orthogonality_threshold(cosines: Tensor) -> float:
@@ -148,19 +149,21 @@ class _Elimination:
         """Words whose row is not used up."""
         left = self.words.norm(dim=1) / self.word_scale.clamp_min(1e-300)
         left[list(self.unsure)] = 1.0
-        return (left > self._rounding).nonzero().flatten()
+        used: Tensor = left > self._rounding
+        return used.nonzero().flatten()
 
     def open_places(self) -> Tensor:
         """Places whose row is not used up."""
         assert self.places is not None
         assert self.place_scale is not None
         left = self.places.norm(dim=1) / self.place_scale.clamp_min(1e-300)
-        return (left > self._rounding).nonzero().flatten()
+        used: Tensor = left > self._rounding
+        return used.nonzero().flatten()
 
     @property
     def _rounding(self) -> float:
         # Sums of fp32 gradients agree to about the square root of what single cosines do not reach.
-        return max(self.threshold, 1e-7) ** 0.75
+        return float(max(self.threshold, 1e-7) ** 0.75)
 
     def run(self) -> None:
         """Eliminate until a round settles nothing."""

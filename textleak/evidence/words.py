@@ -36,7 +36,8 @@ def active_rows(gradient: Tensor) -> Tensor:
     if bool((norms == 0).any()):
         return norms.nonzero().flatten()
     # Norms of Gaussian rows of width H scatter by 1 / sqrt(2 H) around the median.
-    return (norms > norms.median() * (1 + 6 / (2 * gradient.shape[1]) ** 0.5)).nonzero().flatten()
+    above: Tensor = norms > norms.median() * (1 + 6 / (2 * gradient.shape[1]) ** 0.5)
+    return above.nonzero().flatten()
 
 
 def untied_words(gradient: Tensor) -> UsedWords:
@@ -80,6 +81,7 @@ def _majority_span(rows: Tensor) -> Tensor:
 
 
 def _low_span(unit: Tensor) -> Tensor:
+    right: Tensor
     for _ in range(3):
         left, values, right = torch.linalg.svd(unit, full_matrices=False)
         rank = spectral_rank(values)

@@ -118,7 +118,7 @@ def guesses(pairs: Pairs, assembly: Assembly, most: int) -> list[tuple[tuple[int
 def _unexplained(pairs: Pairs, assembly: Assembly) -> list[int]:
     left = np.flatnonzero(pairs.settled & ~assembly.covered(pairs))
     # Pairs far into a sentence have the fewest companions: few sentences reach that far.
-    return left[np.argsort(-pairs.places[left], kind="stable")].tolist()
+    return [int(e) for e in left[np.argsort(-pairs.places[left], kind="stable")]]
 
 
 def _try(pairs: Pairs, assembly: Assembly, e: int, attempt: int, rng: np.random.Generator) -> bool:

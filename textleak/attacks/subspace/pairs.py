@@ -93,7 +93,7 @@ class Pairs:
             rows = torch.cat([rows, duals.vectors / duals.vectors.norm(dim=1, keepdim=True)])
         self._mix = _mixing(len(rows), measurements)
         rows = self._mix @ rows
-        measures = rows.unflatten(-1, (layer.heads, -1))  # (K, h, d)
+        measures = rows.view(len(rows), layer.heads, -1)  # (K, h, d)
         self._measured = torch.einsum("khd,ehd->hke", measures, self._v)
         self.opening = self.index[(frame.first, 0)]
         self._opening_query: Query | None = None
@@ -135,4 +135,5 @@ def _mixing(rows: int, most: int) -> Tensor:
     if rows <= most:
         return torch.eye(rows).double()
     draw = torch.randn(rows, most, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return torch.linalg.qr(draw).Q.T.contiguous()
+    mixture: Tensor = torch.linalg.qr(draw).Q.T.contiguous()
+    return mixture
