@@ -9,6 +9,8 @@ ATTACKS: Registry[Any] = Registry(
     {
         "dlg": "textleak.attacks.dlg:Dlg",
         "dlg-paper": "textleak.attacks.dlg:DlgPaper",
+        "auto": "textleak.attacks.auto:Auto",
+        "subspace": "textleak.attacks.subspace:Subspace",
     },
 )
 

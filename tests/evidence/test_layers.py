@@ -1,0 +1,128 @@
+"""Evidence of layer spans, heads and the classifier, against direct references."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textleak.evidence.duals import context_duals, input_solution, residual_gradients
+from textleak.evidence.labels import class_counts, logit_gradients
+from textleak.evidence.masks import loss_bearing, masked_labels
+from textleak.evidence.pairs import pairs_in_span
+from textleak.evidence.spans import row_span, spectral_rank
+from textleak.models import bert_parts as parts
+from textleak.models.batch import IGNORED
+
+from .conftest import Case
+
+
+@given(count=st.integers(0, 12), seed=st.integers(0, 1000))
+def test_a_span_holds_its_inputs_and_nothing_else(count: int, seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    inputs, slopes = torch.randn(2, count, 24, generator=draw)
+    span = row_span([slopes.T @ inputs])
+    assert span.rank == count
+    assert float(span.residual(inputs).max() if count else 0) < 1e-4
+    assert float(span.residual(torch.randn(5, 24, generator=draw)).min()) > 1e-2
+
+
+def test_full_rank_has_no_complement() -> None:
+    assert spectral_rank(torch.linspace(2, 1, 9)) == 9
+
+
+def contexts(case: Case) -> torch.Tensor:
+    rows = case.private.batch.rows()
+    return torch.cat([case.layer.contexts(torch.tensor([row]))[0] for row in rows])
+
+
+def test_contexts_are_those_of_the_model(classified: Case) -> None:
+    module, batch = classified.model.module, classified.private.batch
+    seen: list[torch.Tensor] = []
+    dense = module.get_submodule(parts.attention_output(0).rstrip("."))
+    handle = dense.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        classified.model.adapter.encode(
+            module, input_ids=batch.input_ids, attention_mask=batch.attention_mask
+        )
+    handle.remove()
+    expected = seen[0][batch.attention_mask.bool()].double()
+    torch.testing.assert_close(contexts(classified), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_duals_tell_contexts_apart(classified: Case) -> None:
+    gradients, layer = classified.update.gradients, classified.layer
+    pairs = sorted(classified.pairs)
+    words, places = (torch.tensor(column) for column in zip(*pairs, strict=True))
+    single = [i for i in range(len(pairs)) if words.tolist().count(int(words[i])) == 1]
+    stacked = torch.cat([gradients[n + "weight"].double() for n in parts.projections(0)])
+    projected, determined = input_solution(layer.inputs(words, places), stacked)
+    assert float(determined[single].min()) > 1 - 1e-9
+    table = gradients[classified.model.adapter.word_table].double()
+    behind = gradients[parts.attention_output(0) + "weight"].double()
+    rank = row_span([behind]).rank
+    columns = torch.linalg.svd(behind)[0][:, :rank]
+    residuals = residual_gradients(
+        layer, words[single], places[single], table[words[single]], projected[single], columns
+    )
+    products = contexts(classified) @ context_duals(behind, residuals, rank).T
+    rows = classified.private.batch.rows()
+    order = [(word, t) for row in rows for t, word in enumerate(row)]
+    expected = torch.tensor([[float(at == pairs[j]) for j in single] for at in order]).double()
+    torch.testing.assert_close(products, expected, rtol=0, atol=1e-2)
+
+
+def test_pairs_in_span_are_those_of_a_full_search(classified: Case) -> None:
+    gradients, layer = classified.update.gradients, classified.layer
+    span = row_span([gradients[n + "weight"] for n in parts.projections(0)])
+    words = torch.tensor(sorted({word for word, _ in classified.pairs} | set(range(2000, 2300))))
+    found = pairs_in_span(layer, span, words, 24)
+    grid = torch.arange(24).expand(len(words), 24)
+    residual = span.residual(layer.inputs(words[:, None].expand_as(grid), grid))
+    slow = {(int(words[w]), t) for w, t in (residual < 1e-3).nonzero().tolist()}
+    assert classified.pairs <= set(found) <= slow
+
+
+@given(
+    repeats=st.lists(st.tuples(st.integers(1, 3), st.integers(0, 2)), min_size=1, max_size=5),
+    known=st.booleans(),
+)
+def test_classes_and_repeats_come_back(repeats: list[tuple[int, int]], known: bool) -> None:
+    draw = torch.Generator().manual_seed(len(repeats))
+    pooled = torch.randn(len(repeats), 16, generator=draw)
+    p = torch.randn(len(repeats), 3, generator=draw).softmax(1)
+    counts = torch.zeros(len(repeats), 3)
+    for s, (n, c) in enumerate(repeats):
+        counts[s, c] = n
+    size = int(counts.sum())
+    g = (counts.sum(1, keepdim=True) * p - counts) / size
+    gradients = logit_gradients(g.T @ pooled, g.sum(0), pooled)
+    torch.testing.assert_close(gradients, g.double(), rtol=1e-3, atol=1e-4)
+    found = class_counts(gradients, p, size if known else None)
+    if known:
+        assert found.counts.tolist() == counts.tolist()
+    else:
+        assert found.error < 0.05
+
+
+def test_masked_places_and_words_come_back(masked: Case) -> None:
+    model, batch = masked.model, masked.private.batch
+    gradients = masked.update.gradients
+    with torch.no_grad():
+        states = model.adapter.encode(
+            model.module, input_ids=batch.input_ids, attention_mask=batch.attention_mask
+        )[batch.attention_mask.bool()]
+    labels = batch.labels[batch.attention_mask.bool()]
+    dense = gradients[parts.HEAD_DENSE + "weight"]
+    bearing = loss_bearing(dense, states)
+    assert bearing.tolist() == (labels != IGNORED).nonzero().flatten().tolist()
+    words, margin = masked_labels(
+        dense,
+        model.module.get_submodule(parts.HEAD_TRANSFORM),
+        states[bearing],
+        model.word_table.detach(),
+        model.module.get_parameter(parts.DECODER_BIAS).detach(),
+        (gradients[parts.DECODER_BIAS] < 0).nonzero().flatten(),
+    )
+    assert words.tolist() == labels[bearing].tolist()
+    assert float(margin.min()) > 10

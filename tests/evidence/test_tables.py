@@ -1,0 +1,89 @@
+"""Words and places from the embedding tables' gradients, against the truth."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from textleak.evidence.decoder import decoder_part, input_rows
+from textleak.evidence.places import orthogonality_threshold, place_words
+from textleak.evidence.regression import likely_pairs
+from textleak.evidence.words import active_rows, tied_words, untied_words
+from textleak.models import bert_parts as parts
+from textleak.models.batch import IGNORED
+
+from .conftest import Case
+
+
+def test_untied_words_are_the_rows_that_were_looked_up(classified: Case) -> None:
+    used = untied_words(classified.update.gradients[classified.model.adapter.word_table])
+    assert set(used.ids.tolist()) == {word for word, _ in classified.pairs}
+
+
+def test_tied_words_stand_out_of_the_decoders_part(masked: Case) -> None:
+    used = tied_words(masked.update.gradients[masked.model.adapter.word_table])
+    assert set(used.ids.tolist()) == {word for word, _ in masked.pairs}
+    assert len(used.decoder) == int((masked.private.batch.labels != IGNORED).sum())
+
+
+def test_active_rows_stand_above_noise() -> None:
+    draw = torch.Generator().manual_seed(0)
+    table = 1e-4 * torch.randn(400, 32, generator=draw)
+    table[[3, 50, 399]] += torch.randn(3, 32, generator=draw)
+    assert active_rows(table).tolist() == [3, 50, 399]
+
+
+def test_the_decoders_inputs_are_solved_for(masked: Case) -> None:
+    model, gradients = masked.model, masked.update.gradients
+    table = gradients[model.adapter.word_table]
+    used = tied_words(table)
+    words = model.word_table.detach()
+    bias = model.module.get_parameter(parts.DECODER_BIAS).detach()
+    shared = gradients[parts.DECODER_BIAS]
+    part = decoder_part(table, shared, used.decoder, used.ids, words, bias)
+    batch = masked.private.batch
+    with torch.no_grad():
+        states = model.adapter.encode(
+            model.module, input_ids=batch.input_ids, attention_mask=batch.attention_mask
+        )[batch.labels != IGNORED]
+        true = model.module.get_submodule(parts.HEAD_TRANSFORM)(states).double()
+    nearest = torch.cdist(part.states, true).min(1).values / true.norm(dim=1).mean()
+    assert float(nearest.max()) < 1e-4
+    assert part.error < 1e-4
+    rows, unsure = input_rows(part, table, shared, used.ids, words, bias)
+    known = [i for i in range(len(rows)) if i not in unsure]
+    inside = rows[known] - rows[known] @ used.decoder.T @ used.decoder
+    torch.testing.assert_close(inside, used.deltas[known], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("positions", [True, False], ids=["positions", "no-positions"])
+def test_settled_places_are_true_and_the_rest_stays_open(classified: Case, positions: bool) -> None:
+    adapter, gradients = classified.model.adapter, classified.update.gradients
+    used = untied_words(gradients[adapter.word_table])
+    table = gradients[adapter.position_table]
+    count = len(active_rows(table))
+    rows = table[:count] if positions else None
+    placed = place_words(classified.layer, used.ids, used.deltas, rows, count)
+    settled = {(int(used.ids[word]), place) for word, place in placed.settled}
+    assert settled <= classified.pairs
+    assert len(settled) > len(classified.pairs) / 2
+    places = range(count) if placed.open_places is None else placed.open_places
+    openly = {(int(used.ids[word]), place) for word in placed.open_words for place in places}
+    assert classified.pairs <= settled | openly
+
+
+def test_a_threshold_needs_two_clusters() -> None:
+    draw = torch.Generator().manual_seed(0)
+    chance = torch.rand(30, 12, generator=draw).double() * 0.1 + 0.01
+    assert orthogonality_threshold(chance) == 0
+    chance[:20, 4] = 1e-8 * (1 + torch.rand(20, generator=draw).double())
+    assert 2e-8 < orthogonality_threshold(chance) < 1e-2
+
+
+def test_regression_places_one_sentence_under_noise() -> None:
+    draw = torch.Generator().manual_seed(0)
+    places = torch.randn(8, 64, generator=draw)
+    words = torch.stack([places[0] + places[5], *places[[1, 2, 3, 4, 6, 7]]])
+    likely, _ = likely_pairs(words + 0.01 * torch.randn(words.shape, generator=draw), places)
+    expected = [[0, 0], [0, 5], [1, 1], [2, 2], [3, 3], [4, 4], [5, 6], [6, 7]]
+    assert likely.nonzero().tolist() == expected

@@ -1,0 +1,173 @@
+"""Put a batch's sentences together: complete one from each pair that no sentence explains yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from textleak.attacks.subspace.completion import Completion, complete
+from textleak.attacks.subspace.pairs import Array, Pairs
+
+_MARGIN = 10.0  # a sentence is proven when every change of one word is this many times worse
+
+
+@dataclass
+class Assembly:
+    """The sentences so far.
+
+    Attributes:
+        proven: sentences as tuples of pair indices, each certain by its contexts.
+        attempted: by the pair it was made for, what the last attempt at it gave.
+        evaluations: sentences put through layer 0, and steps of the completion.
+    """
+
+    proven: list[tuple[int, ...]] = field(default_factory=list)
+    attempted: dict[int, Completion] = field(default_factory=dict)
+    evaluations: int = 0
+
+    def covered(self, pairs: Pairs) -> np.ndarray:
+        """Which pairs a proven sentence uses; (E,)."""
+        mask = np.zeros(len(pairs), dtype=bool)
+        for chosen in self.proven:
+            mask[list(chosen)] = True
+        return mask
+
+
+def residual_of(pairs: Pairs, chosen: tuple[int, ...]) -> float:
+    """The largest residual among the contexts of one sentence."""
+    ids = torch.tensor(pairs.sentence(chosen))
+    return float(pairs.residuals(ids[None]).max())
+
+
+def is_proven(pairs: Pairs, chosen: tuple[int, ...], among: int = 64) -> bool:
+    """Whether a sentence's contexts lie in the span, and those of sentences one word away do not.
+
+    The margin is taken from the neighbours themselves, so it needs no threshold for a model or for
+    the precision of the update.
+    """
+    own = residual_of(pairs, chosen)
+    ids = list(pairs.sentence(chosen))
+    rng = np.random.default_rng(0)
+    places = list(range(1, len(ids) - 1))
+    rows = []
+    for t in places:
+        others = [e for e in np.flatnonzero(pairs.places == t) if pairs.words[e] != ids[t]]
+        others = rng.permutation(others)[: max(1, among // max(len(places), 1))].tolist()
+        words = [int(pairs.words[e]) for e in others] or [int(rng.choice(pairs.words))]
+        rows += [ids[:t] + [word] + ids[t + 1 :] for word in words if word != ids[t]]
+    if not rows:
+        return own < 1e-3
+    near = pairs.residuals(torch.tensor(rows)).amax(1)
+    # A twin one word away may be in the batch as well: then both residuals are at rounding level.
+    return own * _MARGIN < float(near.median()) and own < float(near.min()) * _MARGIN
+
+
+def assemble(
+    pairs: Pairs,
+    report: Callable[[Assembly], None] | None = None,
+    *,
+    attempts: int = 3,
+    seed: int = 0,
+) -> Assembly:
+    """Find the sentences of a batch.
+
+    Every settled pair that no sentence explains yet is completed; a failure is tried again from
+    another start and with the contexts of more pairs.
+    """
+    assembly = Assembly()
+    rng = np.random.default_rng(seed)
+    for attempt in range(attempts):
+        for e in _unexplained(pairs, assembly):
+            if assembly.covered(pairs)[e]:
+                continue
+            if _try(pairs, assembly, e, attempt, rng) and report:
+                report(assembly)
+        if not _unexplained(pairs, assembly):
+            break
+    return assembly
+
+
+def tokens_of(pairs: Pairs, assembly: Assembly) -> int:
+    """How many distinct contexts the proven sentences account for."""
+    return sum(len(chosen) for chosen in assembly.proven)
+
+
+def guesses(pairs: Pairs, assembly: Assembly, most: int) -> list[tuple[tuple[int, ...], Array]]:
+    """Unproven sentences for pairs that no proven one explains, best first, with their weights.
+
+    Args:
+        pairs: the candidates.
+        assembly: what was proven and attempted.
+        most: how many sentences at most.
+    """
+    covered = assembly.covered(pairs)
+    chosen: list[tuple[tuple[int, ...], Array]] = []
+    for e, found in sorted(assembly.attempted.items(), key=lambda item: item[1].residual):
+        if len(chosen) >= most:
+            break
+        if covered[e] or not found.chosen:
+            continue
+        chosen.append((found.chosen, found.weights[list(found.chosen)].clip(0, 1)))
+        covered[list(found.chosen)] = True
+    return chosen
+
+
+def _unexplained(pairs: Pairs, assembly: Assembly) -> list[int]:
+    left = np.flatnonzero(pairs.settled & ~assembly.covered(pairs))
+    # Pairs far into a sentence have the fewest companions: few sentences reach that far.
+    return [int(e) for e in left[np.argsort(-pairs.places[left], kind="stable")]]
+
+
+def _try(pairs: Pairs, assembly: Assembly, e: int, attempt: int, rng: np.random.Generator) -> bool:
+    allowed = np.ones(len(pairs), dtype=bool)
+    start = None if attempt == 0 else rng.random(len(pairs))
+    found = complete(pairs, [e], allowed, start=start, helpers=4 * attempt)
+    assembly.evaluations += 1
+    assembly.attempted[e] = found
+    if not found.chosen or found.chosen in assembly.proven:
+        return False
+    if e not in found.chosen or not is_proven(pairs, found.chosen):
+        return False
+    assembly.proven.append(found.chosen)
+    return True
+
+
+def assemble_by_words(
+    pairs: Pairs,
+    report: Callable[[Assembly], None] | None = None,
+    *,
+    attempts: int = 3,
+    seed: int = 0,
+    begin: Assembly | None = None,
+) -> Assembly:
+    """Find the sentences of a batch where no pair is settled: complete one around every word.
+
+    A word of the batch stands somewhere, so the pairs of one word are seeds exactly one of which some
+    sentence holds, as long as the sentence holds the word once.
+    """
+    assembly = begin or Assembly()
+    rng = np.random.default_rng(seed)
+    special = (pairs.frame.first, pairs.frame.last)
+    for attempt in range(attempts):
+        left = [w for w in np.unique(pairs.words).tolist() if w not in special]
+        for word in sorted(left, key=lambda w: int((pairs.words == w).sum())):
+            if tokens_of(pairs, assembly) >= pairs.span.rank:
+                return assembly
+            if any(word in pairs.sentence(chosen) for chosen in assembly.proven):
+                continue
+            seeds = np.flatnonzero(pairs.words == word).tolist()
+            start = None if attempt == 0 else rng.random(len(pairs))
+            found = complete(
+                pairs, seeds, np.ones(len(pairs), bool), start=start, helpers=2 + 2 * attempt
+            )
+            assembly.evaluations += 1
+            if not found.chosen or found.chosen in assembly.proven:
+                continue
+            if is_proven(pairs, found.chosen):
+                assembly.proven.append(found.chosen)
+                if report:
+                    report(assembly)
+    return assembly

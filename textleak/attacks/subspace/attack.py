@@ -1,0 +1,82 @@
+"""The attack `subspace`: evidence first, then sentences completed from it, then labels."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from textleak.attacks.base import Attack, Session
+from textleak.attacks.subspace.finish import finish_classification, finish_masked
+from textleak.attacks.subspace.rounds import Sentence, remainder, solve_round
+from textleak.attacks.subspace.sentences import pad_sentences
+from textleak.errors import UpdateError
+from textleak.evidence.first_layer import FirstLayer
+from textleak.models.batch import TokenBatch
+from textleak.models.text_model import TextModel
+from textleak.reconstruction import Candidate
+from textleak.update import SharedUpdate
+
+
+class SubspaceOptions(BaseModel):
+    """How hard to try.
+
+    Attributes:
+        attempts: how often an unexplained pair is tried, with ever more equations.
+        rounds: how often what the found sentences leave of the update is attacked again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    attempts: int = Field(default=3, ge=1)
+    rounds: int = Field(default=4, ge=1)
+
+
+class Subspace(Attack[SubspaceOptions]):
+    """Exact recovery of a batch from the row spaces and embedding gradients of one update."""
+
+    name: ClassVar[str] = "subspace"
+    options_class: ClassVar[type[BaseModel]] = SubspaceOptions
+
+    def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
+        """Evidence, sentences, what they leave of the update, and so on; then labels."""
+        layer = FirstLayer.of(model)
+        sentences: list[Sentence] = []
+        stages: list[str] = []
+        rest, rank, first = update, None, None
+        for _ in range(self.options.rounds):
+
+            def report(found: list[Sentence], before: tuple[Sentence, ...]) -> None:
+                session.evaluations += 1
+                candidate = _unlabelled(model, [*before, *found])
+                session.progress(candidate, stage="sentences", iteration=len(candidate.confidence))
+
+            tell = partial(report, before=tuple(sentences))
+            outcome = solve_round(model, rest, layer, tell, self.options.attempts, rank)
+            first = first or outcome
+            stages += outcome.stages
+            fresh = [s for s in outcome.sentences if s not in sentences]
+            sentences += fresh
+            left = (
+                None
+                if outcome.complete or not fresh
+                else remainder(model, update, sentences, first)
+            )
+            if left is None:
+                break
+            rest, rank = left
+        guessed = [] if outcome.complete else outcome.guesses
+        if not sentences and not guessed:
+            raise UpdateError(f"subspace found no sentence: {'; '.join(stages)}")
+        confidence = {ids: weights for ids, weights in guessed if ids not in sentences}
+        confidence.update({ids: [1.0] * len(ids) for ids in sentences})
+        finish = finish_masked if model.task == "mlm" else finish_classification
+        return finish(model, update, confidence, tuple(stages))
+
+
+def _unlabelled(model: TextModel, sentences: list[tuple[int, ...]]) -> Candidate:
+    ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
+    batch = TokenBatch(ids, mask, torch.zeros(len(sentences), dtype=torch.long))
+    return Candidate(batch, [[1.0] * len(row) for row in sentences], float("inf"))

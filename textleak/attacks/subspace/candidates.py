@@ -1,0 +1,144 @@
+"""From an update to the word-place pairs that its batch may hold, by whatever it shares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from textleak.attacks.subspace.pairs import Duals
+from textleak.evidence.decoder import decoder_part, input_rows
+from textleak.evidence.duals import context_duals, input_solution, residual_gradients
+from textleak.evidence.first_layer import FirstLayer
+from textleak.evidence.pairs import pairs_in_span
+from textleak.evidence.places import place_words
+from textleak.evidence.regression import likely_pairs
+from textleak.evidence.spans import Span, row_span
+from textleak.evidence.words import active_rows, tied_words, untied_words
+from textleak.models import bert_parts as parts
+from textleak.models.text_model import TextModel
+from textleak.update import SharedUpdate
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The pairs that may occur, and which are proven.
+
+    Attributes:
+        pairs: (word id, place) each.
+        settled: for each whether it is proven to occur.
+        deltas: (S, H) the gradient at the sum of embeddings of each settled pair; these come first;
+            (0, H) where no embedding gradient is shared.
+        stages: what each piece of evidence gave, in words.
+    """
+
+    pairs: list[tuple[int, int]]
+    settled: list[bool]
+    deltas: Tensor
+    stages: tuple[str, ...]
+
+
+def find_candidates(model: TextModel, update: SharedUpdate, layer: FirstLayer) -> Candidates:
+    """The word-place pairs that `update` allows."""
+    shared = update.gradients
+    table = shared.get(model.adapter.word_table)
+    at_places = shared.get(model.adapter.position_table)
+    if table is None:
+        return _from_span(model, update, layer)
+    ids, rows, unsure = _input_rows(model, update, table)
+    places = len(active_rows(at_places)) if at_places is not None else model.max_length
+    position_rows = None if at_places is None else at_places[:places]
+    placed = place_words(layer, ids, rows, position_rows, places, unsure)
+    if not placed.settled and position_rows is not None:
+        return _from_regression(ids, rows, position_rows)
+    settled = [(int(ids[word]), place) for word, place in placed.settled]
+    open_places = range(places) if placed.open_places is None else placed.open_places
+    known = set(settled)
+    loose = [
+        (int(ids[word]), place)
+        for place in open_places
+        for word in placed.open_words
+        if (int(ids[word]), place) not in known
+    ]
+    note = f"{len(ids)} words; {len(settled)} pairs settled, {len(loose)} open"
+    flags = [True] * len(settled) + [False] * len(loose)
+    deltas = torch.stack([*placed.settled.values()]) if settled else rows[:0]
+    return Candidates(settled + loose, flags, deltas, (note,))
+
+
+def _from_regression(ids: Tensor, rows: Tensor, position_rows: Tensor) -> Candidates:
+    """Pairs where noise hides the exact relations; what stands alone at its place counts as settled."""
+    likely, alone = likely_pairs(rows, position_rows)
+    settled = [(int(ids[w]), t) for w, t in alone.nonzero().tolist()]
+    loose = [(int(ids[w]), t) for w, t in (likely & ~alone).nonzero().tolist()]
+    note = f"{len(ids)} words; under noise {len(settled)} pairs likely, {len(loose)} open"
+    flags = [True] * len(settled) + [False] * len(loose)
+    return Candidates(settled + loose, flags, rows[:0], (note,))
+
+
+def _from_span(model: TextModel, update: SharedUpdate, layer: FirstLayer) -> Candidates:
+    """Pairs from the span of layer 0's inputs alone; settled where a place allows one word."""
+    names = [name + "weight" for name in parts.projections(0)]
+    shared = [update.gradients[name] for name in names if name in update.gradients]
+    nothing = torch.zeros(0, model.word_table.shape[1]).double()
+    if not shared:
+        return Candidates([], [], nothing, ("no embedding gradient, no layer 0 inputs",))
+    span = row_span(shared)
+    words = torch.arange(len(model.tokenizer))
+    found = pairs_in_span(layer, span, words, model.max_length)
+    alone = Counter(place for _, place in found)
+    settled = [pair for pair in found if alone[pair[1]] == 1]
+    loose = [pair for pair in found if alone[pair[1]] > 1]
+    note = f"span of rank {span.rank}: {len(settled)} pairs settled, {len(loose)} open"
+    flags = [True] * len(settled) + [False] * len(loose)
+    return Candidates(settled + loose, flags, nothing, (note,))
+
+
+def _input_rows(
+    model: TextModel, update: SharedUpdate, table: Tensor
+) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
+    """The batch's words, their rows, and which rows are one of several alternatives."""
+    if model.task == "classification":
+        used = untied_words(table)
+        return used.ids, used.deltas, {}
+    used = tied_words(table)
+    bias_gradient = update.gradients.get(parts.DECODER_BIAS)
+    if bias_gradient is None:
+        return used.ids, used.deltas, dict.fromkeys(range(len(used.ids)), used.deltas[:0])
+    words = model.word_table.detach()
+    bias = model.module.get_parameter(parts.DECODER_BIAS).detach()
+    part = decoder_part(table, bias_gradient, used.decoder, used.ids, words, bias)
+    rows, unsure = input_rows(part, table, bias_gradient, used.ids, words, bias)
+    return used.ids, rows, unsure
+
+
+def context_span(update: SharedUpdate, rank: int | None = None) -> Span | None:
+    """The span of layer 0's attention contexts, if its gradient is shared."""
+    gradient = update.gradients.get(parts.attention_output(0) + "weight")
+    return None if gradient is None else row_span([gradient], rank)
+
+
+def context_duals_of(
+    update: SharedUpdate, layer: FirstLayer, found: Candidates, span: Span
+) -> Duals | None:
+    """Measurements that tell contexts apart, if the update shares what they need."""
+    names = [name + "weight" for name in parts.projections(0)]
+    behind = update.gradients.get(parts.attention_output(0) + "weight")
+    if behind is None or any(name not in update.gradients for name in names):
+        return None
+    if span.rank >= behind.shape[1] or not len(found.deltas):
+        return None
+    words, places = (torch.tensor(column) for column in zip(*found.pairs, strict=True))
+    gradient = torch.cat([update.gradients[name].double() for name in names])
+    projected, determined = input_solution(layer.inputs(words, places), gradient)
+    count = len(found.deltas)
+    sure = (determined[:count] > 1 - 1e-6).nonzero().flatten()
+    if not len(sure):
+        return None
+    columns = torch.linalg.svd(behind.double())[0][:, : span.rank]
+    residuals = residual_gradients(
+        layer, words[sure], places[sure], found.deltas[sure], projected[sure], columns
+    )
+    return Duals(sure.numpy(), context_duals(behind, residuals, span.rank))

@@ -1,0 +1,97 @@
+"""From sentences to the training step: labels, repeats, the order of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from textleak.attacks.subspace.sentences import pad_sentences
+from textleak.evidence.labels import class_counts, logit_gradients
+from textleak.evidence.masks import loss_bearing, masked_labels
+from textleak.models import bert_parts as parts
+from textleak.models.batch import IGNORED, TokenBatch
+from textleak.models.text_model import TextModel
+from textleak.reconstruction import Candidate
+from textleak.update import SharedUpdate
+
+Sentence = tuple[int, ...]
+
+
+def finish_classification(
+    model: TextModel,
+    update: SharedUpdate,
+    confidence: Mapping[Sentence, list[float]],
+    stages: tuple[str, ...],
+) -> Candidate:
+    """Labels and repeats of the distinct sentences found, each with its tokens' confidence."""
+    sentences = list(confidence)
+    ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
+    states: list[Tensor] = []
+    classifier = model.module.get_submodule(parts.CLASSIFIER.rstrip("."))
+    handle = classifier.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0]))
+    try:
+        with torch.no_grad():
+            encoded = model.adapter.encode(model.module, input_ids=ids, attention_mask=mask)
+            logits = model.adapter.head(model.module, encoded, model.task)
+    finally:
+        handle.remove()
+    shared = update.gradients
+    weight = shared.get(parts.CLASSIFIER + "weight")
+    granted = update.metadata.batch_size
+    if weight is None:
+        counts = F.one_hot(logits.argmax(1), logits.shape[1])
+    else:
+        bias = shared.get(parts.CLASSIFIER + "bias")
+        gradients = logit_gradients(weight, bias, states[0])
+        counts = class_counts(gradients, logits.double().softmax(1), granted).counts
+    if int(counts.sum()) == 0:
+        counts = F.one_hot(logits.argmax(1), logits.shape[1])
+    rows = [
+        (s, c)
+        for s, row in enumerate(counts.long().tolist())
+        for c, n in enumerate(row)
+        for _ in range(n)
+    ]
+    order = torch.tensor([s for s, _ in rows])
+    batch = TokenBatch(ids[order], mask[order], torch.tensor([c for _, c in rows]))
+    sure = [confidence[sentences[s]] for s, _ in rows]
+    return Candidate(batch, sure, 0.0, notes=stages)
+
+
+def finish_masked(
+    model: TextModel,
+    update: SharedUpdate,
+    confidence: Mapping[Sentence, list[float]],
+    stages: tuple[str, ...],
+) -> Candidate:
+    """Masked positions and the words under them, of sentences with their tokens' confidence."""
+    sentences = list(confidence)
+    sure = list(confidence.values())
+    ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
+    labels = torch.full_like(ids, IGNORED)
+    dense = update.gradients.get(parts.HEAD_DENSE + "weight")
+    if dense is None:
+        masked = ids == int(model.tokenizer.mask_token_id)
+        labels[masked] = ids[masked]
+        return Candidate(TokenBatch(ids, mask, labels), sure, 0.0, notes=stages)
+    with torch.no_grad():
+        states = model.adapter.encode(model.module, input_ids=ids, attention_mask=mask)
+    places = mask.nonzero()  # (N, 2)
+    tokens = states[mask.bool()]
+    bearing = loss_bearing(dense, tokens)
+    transform = model.module.get_submodule(parts.HEAD_TRANSFORM)
+    bias = model.module.get_parameter(parts.DECODER_BIAS).detach()
+    bias_gradient = update.gradients.get(parts.DECODER_BIAS)
+    candidates = (
+        (bias_gradient < 0).nonzero().flatten()
+        if bias_gradient is not None
+        else torch.tensor(sorted({w for row in sentences for w in row}))
+    )
+    table = model.word_table.detach()
+    words, _ = masked_labels(dense, transform, tokens[bearing], table, bias, candidates)
+    labels[places[bearing, 0], places[bearing, 1]] = words
+    batch = TokenBatch(ids, mask, labels)
+    return Candidate(batch, sure, 0.0, notes=stages)

@@ -1,0 +1,109 @@
+"""One round: from an update to the sentences that it proves, and to what they leave of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from textleak.attacks.subspace.assembly import (
+    Assembly,
+    assemble,
+    assemble_by_words,
+    guesses,
+    tokens_of,
+)
+from textleak.attacks.subspace.candidates import (
+    Candidates,
+    context_duals_of,
+    context_span,
+    find_candidates,
+)
+from textleak.attacks.subspace.deflation import FITS, deflated, fit_logit_gradients
+from textleak.attacks.subspace.pairs import Frame, Pairs
+from textleak.evidence.first_layer import FirstLayer
+from textleak.models.text_model import TextModel
+from textleak.update import SharedUpdate
+
+Sentence = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a round gave.
+
+    Attributes:
+        sentences: proven sentences, as word ids.
+        found: the evidence that they were made from.
+        rank: how many contexts the update held; None where they fill the width.
+        guesses: unproven sentences for what these leave unexplained, with each token's weight.
+        complete: the sentences account for every context of the update.
+        stages: what each step gave, in words.
+    """
+
+    sentences: list[Sentence]
+    found: Candidates
+    rank: int | None
+    guesses: list[tuple[Sentence, list[float]]]
+    complete: bool
+    stages: list[str]
+
+
+def solve_round(
+    model: TextModel,
+    update: SharedUpdate,
+    layer: FirstLayer,
+    report: Callable[[list[Sentence]], None],
+    attempts: int,
+    rank: int | None = None,
+) -> Outcome:
+    """Evidence, then sentences completed from it; `rank` is the number of contexts if known."""
+    found = find_candidates(model, update, layer)
+    frame = Frame(int(model.tokenizer.cls_token_id), int(model.tokenizer.sep_token_id))
+    span = context_span(update, rank)
+    if span is None or (frame.first, 0) not in found.pairs:
+        return Outcome([], found, None, [], False, [*found.stages, "no context span"])
+    duals = context_duals_of(update, layer, found, span)
+    pairs = Pairs(layer, found.pairs, found.settled, span, frame, duals)
+
+    def tell(assembly: Assembly) -> None:
+        report([pairs.sentence(chosen) for chosen in assembly.proven])
+
+    assembly = assemble(pairs, tell, attempts=attempts)
+    if not assembly.proven or not len(found.deltas):
+        assembly = assemble_by_words(pairs, tell, attempts=attempts, begin=assembly)
+    sentences = [pairs.sentence(chosen) for chosen in assembly.proven]
+    full = span.rank == span.basis.shape[1]
+    complete = tokens_of(pairs, assembly) == span.rank and not full
+    size = update.metadata.batch_size
+    most = len(pairs) if size is None else max(size - len(sentences), 0)
+    unproven = [
+        (pairs.sentence(chosen), weights.tolist())
+        for chosen, weights in guesses(pairs, assembly, most)
+    ]
+    note = f"{len(sentences)} sentences" + (", all" if complete else "")
+    return Outcome(
+        sentences, found, None if full else span.rank, unproven, complete, [*found.stages, note]
+    )
+
+
+def remainder(
+    model: TextModel, update: SharedUpdate, sentences: list[Sentence], outcome: Outcome
+) -> tuple[SharedUpdate, int | None] | None:
+    """What `sentences` leave of the whole `update`, and of its rank; None if that cannot be told.
+
+    Args:
+        model: the public model.
+        update: the whole update.
+        sentences: all that were found.
+        outcome: of the first round, which saw the whole update.
+    """
+    if model.task != "classification":
+        return None
+    settled = outcome.found.pairs[: len(outcome.found.deltas)]
+    gradients = fit_logit_gradients(model, sentences, settled, outcome.found.deltas)
+    if gradients.error > FITS:
+        return None
+    known = gradients.values.norm(dim=1) > FITS * gradients.values.norm(dim=1).max()
+    taken = sum(len(s) for s, is_known in zip(sentences, known, strict=True) if is_known)
+    rank = None if outcome.rank is None else max(outcome.rank - taken, 1)
+    return deflated(model, update, sentences, gradients), rank

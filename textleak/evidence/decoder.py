@@ -1,0 +1,249 @@
+"""Take the decoder's part off a tied word table's gradient.
+
+With mean cross-entropy over M masked positions, row v of the tied table's gradient is
+D_v + sum_m a_mv t_m, where D_v comes from the input, t_m is the decoder's input at masked position m,
+and a_mv = (p_mv - [v is m's label]) / M. The probabilities are themselves a function of t_m,
+p_m = softmax(E t_m + b), so absent words (D_v = 0) determine the t_m, and these every a_mv.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DecoderPart:
+    """What the decoder contributed.
+
+    Attributes:
+        states: (M, H) the decoder's inputs t_m.
+        labels: label of each position, -1 where a label's row is mixed with the input's.
+        error: the part of absent words' rows that this does not explain, relative.
+    """
+
+    states: Tensor
+    labels: list[int]
+    error: float
+
+
+def masked_words(bias: Tensor, positions: int) -> dict[int, int]:
+    """The words under the masks and how often each, from the decoder bias's gradient (V,).
+
+    It is the mean of softmax minus one-hot: negative where a label's count outweighs what the model
+    expected of it.
+    """
+    found = (bias < 0).nonzero().flatten().tolist()
+    return {int(v): max(1, round(-float(bias[v]) * positions)) for v in found}
+
+
+def probabilities(states: Tensor, table: Tensor, bias: Tensor) -> Tensor:
+    """p_m = softmax(E t_m + b) for states (M, H); (M, V)."""
+    return torch.softmax(states @ table.T + bias, dim=1)
+
+
+def input_rows(
+    part: DecoderPart,
+    gradient: Tensor,
+    bias_gradient: Tensor,
+    present: Tensor,
+    table: Tensor,
+    bias: Tensor,
+) -> tuple[Tensor, dict[int, Tensor]]:
+    """The input's part of the rows of a tied table.
+
+    Args:
+        part: the decoder's part.
+        gradient: (V, H) of the tied table.
+        bias_gradient: (V,) of the decoder's bias, negative for labels.
+        present: (W,) the words of the input.
+        table: (V, H) weights.
+        bias: (V,) the decoder's bias.
+
+    Returns:
+        (W, H) rows, right for words that are no label; and for the index of each word that is one,
+        its alternatives (A, H), one per position whose label is not settled.
+    """
+    m = len(part.states)
+    p = probabilities(part.states.to(table.dtype), table, bias)[:, present].double()  # (M, W)
+    rows = gradient[present].double() - p.T @ part.states / m
+    loose = [j for j, label in enumerate(part.labels) if label < 0]
+    unsure = {
+        word: rows[word] + part.states[loose] / m
+        for word, v in enumerate(present.tolist())
+        if float(bias_gradient[v]) < 0
+    }
+    return rows, unsure
+
+
+def decoder_part(
+    gradient: Tensor,
+    bias_gradient: Tensor,
+    span: Tensor,
+    present: Tensor,
+    table: Tensor,
+    bias: Tensor,
+    rounds: int = 12,
+) -> DecoderPart:
+    """Solve for the decoder's inputs.
+
+    Labels that are absent from the input show their t_m directly: their row is -t_m / M up to the
+    small probabilities. The others' t_m start at the extreme rows of what is left (absent rows over
+    their bias gradient are convex combinations of the t_m) and are refined by Gauss-Newton.
+
+    Args:
+        gradient: (V, H) of the tied table.
+        bias_gradient: (V,) of the decoder's bias.
+        span: (M, H) orthonormal rows that hold the t_m.
+        present: (W,) the words of the input.
+        table: (V, H) the tied table's weights.
+        bias: (V,) the decoder's bias.
+        rounds: at most this many alternations.
+    """
+    m = len(span)
+    labels = masked_words(bias_gradient, m)
+    inside = set(present.tolist())
+    clean = [v for v, n in labels.items() if n == 1 and v not in inside]
+    rows = (gradient @ span.T.to(gradient.dtype)).double()  # (V, M)
+    words = (table @ span.T.to(table.dtype)).double()
+    b = bias.double()
+    absent = _sample_absent(bias_gradient, present, labels, 60 * m + 600)
+    problem = _Mixture(rows[absent] * m, bias_gradient.double()[absent] * m, words, b, absent)
+    known = -m * rows[clean]  # (c, M)
+    rest = torch.zeros(0, m).double()
+    if m > len(clean):
+        rest = problem.extremes(known, m - len(clean))
+    last = torch.cat([known, rest])
+    for _ in range(rounds):
+        states = torch.cat([known, rest])
+        p = torch.softmax(states @ words.T + b, dim=1)  # (M, V)
+        if clean:
+            spread = p[:, clean].T.clone()  # (c, M)
+            spread[:, : len(clean)] -= torch.eye(len(clean)).double()
+            # G_y M = (p - 1) t_y + the other positions' small parts
+            others = spread.clone()
+            others[:, : len(clean)].fill_diagonal_(0)
+            own = spread[:, : len(clean)].diagonal()[:, None]
+            known = (m * rows[clean] - others @ states) / own
+        if len(rest):
+            rest = problem.refine(known, rest)
+        states = torch.cat([known, rest])
+        if float((states - last).norm()) <= 1e-9 * float(last.norm()):
+            break
+        last = states
+    states = torch.cat([known, rest])
+    return DecoderPart(states @ span, clean + [-1] * len(rest), problem.error(states))
+
+
+def _sample_absent(
+    bias_gradient: Tensor, present: Tensor, labels: dict[int, int], most: int
+) -> Tensor:
+    """Absent words, half of them those that the model expects most, half drawn; (A,) ids."""
+    absent = torch.ones(len(bias_gradient), dtype=torch.bool)
+    absent[present] = False
+    absent[list(labels)] = False
+    ids = absent.nonzero().flatten()
+    if len(ids) <= most:
+        return ids
+    likely = ids[bias_gradient[ids].argsort(descending=True)[: most // 2]]
+    drawn = ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))[: most // 2]]
+    both: Tensor = torch.cat([likely, drawn]).unique()  # type: ignore[no-untyped-call]
+    return both
+
+
+class _Mixture:
+    """Absent words' rows as mixtures of a few softmaxes, in coordinates of the span.
+
+    Args:
+        rows: (A, M) rows of absent words, times M.
+        sums: (A,) their bias gradients, times M.
+        words: (V, M) all words' embeddings.
+        bias: (V,) decoder bias.
+        absent: (A,) their ids.
+    """
+
+    def __init__(
+        self, rows: Tensor, sums: Tensor, words: Tensor, bias: Tensor, absent: Tensor
+    ) -> None:
+        self.rows, self.sums, self.words, self.bias = rows, sums, words, bias
+        self.absent = absent
+        # Relative weights: words of small probability carry as much as others.
+        self.weights = 1 / rows.norm(dim=1).clamp_min(1e-30)
+
+    def _probabilities(self, states: Tensor) -> Tensor:
+        return torch.softmax(states @ self.words.T + self.bias, dim=1)
+
+    def left(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows (A, M) and sums (A,) without what known states explain."""
+        if not len(states):
+            return self.rows, self.sums
+        p = self._probabilities(states)[:, self.absent]
+        return self.rows - p.T @ states, self.sums - p.sum(0)
+
+    def extremes(self, known: Tensor, count: int) -> Tensor:
+        """Vertices of the convex hull of rows over sums (successive projection); (count, M)."""
+        rows, sums = self.left(known)
+        heavy = sums > sums.quantile(0.5)
+        points = rows[heavy] / sums[heavy][:, None]
+        if count == 1:
+            return (rows[heavy].sum(0) / sums[heavy].sum())[None]
+        left, chosen = points.clone(), []
+        for _ in range(count):
+            at = int(left.norm(dim=1).argmax())
+            chosen.append(at)
+            direction = left[at] / left[at].norm().clamp_min(1e-300)
+            left = left - (left @ direction)[:, None] * direction
+        return points[chosen]
+
+    def refine(self, known: Tensor, rest: Tensor, steps: int = 8) -> Tensor:
+        """Levenberg-Marquardt on the states of `rest`; (k, M)."""
+        target, _ = self.left(known)
+        damping, value = 1e-3, self._value(target, rest)
+        for _ in range(steps):
+            gram, slope = self._normal(target, rest)
+            while damping < 1e4:
+                ridge = torch.diag(gram.diagonal().clamp_min(1e-300)) * damping
+                step = torch.linalg.solve(gram + ridge, slope).view_as(rest)
+                trial = self._value(target, rest + step)
+                if trial < value:
+                    gain, rest, value = 1 - trial / value, rest + step, trial
+                    damping /= 10
+                    break
+                damping *= 10
+            else:
+                break
+            if gain < 1e-3:
+                break
+        return rest
+
+    def _value(self, target: Tensor, rest: Tensor) -> float:
+        p = self._probabilities(rest)[:, self.absent]
+        return float(((target - p.T @ rest) * self.weights[:, None]).square().sum())
+
+    def _normal(self, target: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+        full = self._probabilities(rest)
+        p = full[:, self.absent] * self.weights  # (k, A)
+        misfit = (target * self.weights[:, None]) - p.T @ rest  # (A, M)
+        k, m = rest.shape
+        words = self.words[self.absent]
+        gram, slope = torch.zeros(k, m, k, m).double(), torch.zeros(k, m).double()
+        centred = [words - full[j] @ self.words for j in range(k)]  # (A, M) each
+        for j in range(k):
+            slope[j] = p[j] @ misfit + (p[j] * (misfit @ rest[j])) @ centred[j]
+            for i in range(j, k):
+                both = p[j] * p[i]
+                block = both.sum() * torch.eye(m).double()
+                block = block + torch.outer(both @ centred[j], rest[j])
+                block = block + torch.outer(rest[i], both @ centred[i])
+                cross = (centred[j] * both[:, None]).T @ centred[i]
+                block = block + (rest[j] @ rest[i]) * cross
+                gram[j, :, i], gram[i, :, j] = block, block.T
+        return gram.reshape(k * m, k * m), slope.reshape(-1)
+
+    def error(self, states: Tensor) -> float:
+        """The weighted part of the rows that `states` leave unexplained, relative."""
+        p = self._probabilities(states)[:, self.absent]
+        missed = (self.rows - p.T @ states) * self.weights[:, None]
+        return float(missed.norm() / (self.rows * self.weights[:, None]).norm())

@@ -1,0 +1,86 @@
+"""Layer 0 of a BERT as plain tensors: the inputs of word-place pairs, and their attention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from textleak.models import bert_parts as parts
+from textleak.models.text_model import TextModel
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """The public weights that turn (word, place) into layer 0's queries, keys and values.
+
+    Attributes:
+        words: (V, H) word table as the model holds it; everything else is float64.
+        places: (P, H) position table with the token type of a first segment added.
+        scale: (H,) weight of the embeddings' LayerNorm.
+        shift: (H,) its bias.
+        eps: its epsilon.
+        heads: the number of attention heads.
+        weights: query, key and value projections, each (H, H).
+        biases: theirs, each (H,).
+    """
+
+    words: Tensor
+    places: Tensor
+    scale: Tensor
+    shift: Tensor
+    eps: float
+    heads: int
+    weights: tuple[Tensor, Tensor, Tensor]
+    biases: tuple[Tensor, Tensor, Tensor]
+
+    @classmethod
+    def of(cls, model: TextModel) -> FirstLayer:
+        """Read the weights of `model`."""
+
+        def weight(name: str) -> Tensor:
+            return model.module.get_parameter(name).detach().double()
+
+        query, key, value = parts.projections(0)
+        config = model.module.config
+        return cls(
+            words=model.word_table.detach(),
+            places=model.position_table.detach().double() + weight(parts.TYPE_TABLE)[0],
+            scale=weight(parts.EMBEDDING_NORM + "weight"),
+            shift=weight(parts.EMBEDDING_NORM + "bias"),
+            eps=float(config.layer_norm_eps),  # type: ignore[union-attr, arg-type]
+            heads=int(config.num_attention_heads),  # type: ignore[union-attr, arg-type]
+            weights=(weight(query + "weight"), weight(key + "weight"), weight(value + "weight")),
+            biases=(weight(query + "bias"), weight(key + "bias"), weight(value + "bias")),
+        )
+
+    def normalised(self, words: Tensor, places: Tensor) -> Tensor:
+        """Word-place pairs after the LayerNorm's normalisation, before scale and shift; (..., H)."""
+        return F.layer_norm(
+            self.words[words].double() + self.places[places], self.scale.shape, eps=self.eps
+        )
+
+    def inputs(self, words: Tensor, places: Tensor) -> Tensor:
+        """Layer 0's inputs for word ids and places of one shape; (..., H)."""
+        return self.normalised(words, places) * self.scale + self.shift
+
+    def projected(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of inputs (E, H), split by head; each (E, h, H / h)."""
+        q, k, v = (
+            (inputs @ w.T + b).view(len(inputs), self.heads, -1)
+            for w, b in zip(self.weights, self.biases, strict=True)
+        )
+        return q, k, v
+
+    def contexts(self, words: Tensor) -> Tensor:
+        """What attention hands to its output projection for whole sentences (S, T); (S, T, H)."""
+        x = self.inputs(words, torch.arange(words.shape[1]).expand_as(words))
+        q, k, v = (
+            (x @ w.T + b).view(*words.shape, self.heads, -1).transpose(1, 2)
+            for w, b in zip(self.weights, self.biases, strict=True)
+        )
+        scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5  # (S, h, T, T)
+        mixed: Tensor = scores.softmax(-1) @ v  # (S, h, T, d)
+        return mixed.transpose(1, 2).flatten(2)

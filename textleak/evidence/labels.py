@@ -1,0 +1,80 @@
+"""Class labels, repeats of a sentence and the batch size, from the classifier's gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """How often each distinct sentence stands in the batch with each class.
+
+    Attributes:
+        counts: (S, C) whole numbers.
+        batch_size: their sum.
+        error: the largest distance of an estimate from its whole number.
+    """
+
+    counts: Tensor
+    batch_size: int
+    error: float
+
+
+def logit_gradients(weight: Tensor, bias: Tensor | None, pooled: Tensor) -> Tensor:
+    """The loss's gradient at each distinct sentence's logits, summed over its repeats; (S, C).
+
+    The classifier's weight gradient is sum_s g_s pooled_s^T and its bias gradient sum_s g_s: linear
+    equations for g.
+
+    Args:
+        weight: (C, H) gradient of the classifier's weight.
+        bias: (C,) gradient of its bias, if shared.
+        pooled: (S, H) the classifier's inputs.
+    """
+    features, targets = pooled.double(), weight.double()
+    if bias is not None:
+        one = torch.ones(len(features), 1).double() * features.norm(dim=1).mean()
+        features = torch.cat([features, one], 1)
+        targets = torch.cat([targets, bias.double()[:, None] * one[0]], 1)
+    solution: Tensor = torch.linalg.lstsq(features.T, targets.T, driver="gelsd").solution
+    return solution
+
+
+def class_counts(
+    gradients: Tensor, probabilities: Tensor, batch_size: int | None, most: int = 8
+) -> ClassCounts:
+    """Repeats and classes of distinct sentences from their logit gradients.
+
+    With mean cross-entropy over B sequences, B g_s = n_s p_s - m_s for a sentence that occurs n_s
+    times, m_sc of them with class c. The counts are the smallest for which n_s p_s - B g_s is whole;
+    an unknown B is the one for which these repeats sum to B.
+
+    Args:
+        gradients: (S, C) from `logit_gradients`.
+        probabilities: (S, C) the public model's class probabilities.
+        batch_size: B where it is granted.
+        most: the most repeats of one sentence to try.
+    """
+    sizes = [batch_size] if batch_size else range(len(gradients), most * len(gradients) + 1)
+    found: list[ClassCounts] = []
+    for size in sizes:
+        counts, errors = _fit(gradients.double() * size, probabilities.double(), most)
+        found.append(ClassCounts(counts, int(counts.sum()), float(errors.max())))
+        if found[-1].batch_size == size and found[-1].error < 0.05:
+            return found[-1]
+    return min(found, key=lambda fit: fit.error)
+
+
+def _fit(scaled: Tensor, probabilities: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    repeats = torch.arange(1, most + 1).double()
+    estimates = repeats[:, None, None] * probabilities - scaled  # (n, S, C)
+    whole = estimates.round().clamp_min(0)
+    errors = (estimates - whole).abs().amax(2)  # (n, S)
+    errors = errors + (whole.sum(2) != repeats[:, None]) * 1.0
+    # Many repeats fit anything by luck: more of them must fit better by as much.
+    best = (errors * repeats[:, None] + 0.01 * (repeats[:, None] - 1)).argmin(0)
+    rows = torch.arange(scaled.shape[0])
+    return whole[best, rows], errors[best, rows]

@@ -1,0 +1,84 @@
+"""Word-place pairs that the span of layer 0's inputs allows, without any embedding gradient.
+
+LayerNorm(E[v] + P[t] + S) must lie in the row space of layer 0's query, key and value gradients
+(DAGER, Petrov et al. 2024, section 4.1). Over the whole vocabulary this is screened with a few random
+directions of the complement, in which LayerNorm is an affine map up to one scale a pair; what passes
+is tested in full.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from textleak.evidence.first_layer import FirstLayer
+from textleak.evidence.spans import Span
+
+_DIRECTIONS = 32
+_CLEAR = 10.0  # the least step between what passes and what fails
+
+
+def pairs_in_span(
+    layer: FirstLayer, span: Span, words: Tensor, places: int, most: int = 4096
+) -> list[tuple[int, int]]:
+    """The (word id, place) whose input lies in `span`, place by place until a place has none.
+
+    Args:
+        layer: the public first layer.
+        span: of layer 0's inputs.
+        words: (W,) the words to try.
+        places: how many places there can be.
+        most: pairs of a place that are tested in full.
+    """
+    screen = _Screen(layer, span, words)
+    found: list[tuple[int, int]] = []
+    for place in range(places):
+        coarse = screen.residuals(place)
+        near = coarse.argsort()[:most]
+        exact = span.residual(layer.inputs(words[near], torch.full_like(near, place)))
+        passed = near[exact < _edge(exact, float(coarse.median()))]
+        if len(passed) == 0:
+            break
+        found += [(int(v), place) for v in words[passed]]
+    return found
+
+
+def _edge(residuals: Tensor, usual: float) -> float:
+    """The middle of the widest step between sorted residuals below the usual ones; 0 if none."""
+    ordered = residuals.clamp_min(1e-9).sort().values
+    logs = torch.cat([ordered[ordered < 0.3 * usual], torch.tensor([0.3 * usual]).double()]).log()
+    if len(logs) < 2:
+        return 0.0
+    steps = logs[1:] - logs[:-1]
+    at = int(steps.argmax())
+    return float((0.5 * (logs[at] + logs[at + 1])).exp()) if steps[at].exp() > _CLEAR else 0.0
+
+
+class _Screen:
+    """Residuals of all words at one place in a few directions of the complement."""
+
+    def __init__(self, layer: FirstLayer, span: Span, words: Tensor) -> None:
+        complement = span.complement
+        if len(complement) > _DIRECTIONS:
+            draw = torch.Generator().manual_seed(0)
+            mix = torch.randn(_DIRECTIONS, len(complement), generator=draw).double()
+            complement = mix @ complement / len(complement) ** 0.5
+        table = layer.words[words].float()
+        self._directions = (complement * layer.scale).float()  # (m, H)
+        self._shift = (complement @ layer.shift).float()
+        self._layer, self._table = layer, table
+        self._means = table.mean(1)
+        self._squares = table.square().mean(1)
+        self._seen = table @ self._directions.T  # (W, m)
+        self._ones = self._directions.sum(1)
+
+    def residuals(self, place: int) -> Tensor:
+        """(W,) the size of what lies outside the span, up to one factor."""
+        at = self._layer.places[place].float()
+        mean = self._means + at.mean()
+        square = self._squares + at.square().mean() + 2 * (self._table @ at) / len(at)
+        sigma = (square - mean.square() + self._layer.eps).sqrt()
+        outside = self._seen + self._directions @ at - mean[:, None] * self._ones
+        size = float(self._layer.scale.norm())
+        sizes: Tensor = (outside / sigma[:, None] + self._shift).norm(dim=1) / size
+        return sizes

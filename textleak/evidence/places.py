@@ -1,0 +1,219 @@
+"""Which word stood at which place, from the gradients of the embedding tables alone.
+
+Write d(v, t) for the gradient at the sum of embeddings of word v at place t, summed over the sentences
+that have it there. Row v of the word table's gradient is the sum of d(v, t) over the places of v, row
+t of the position table's the sum over the words at t. The LayerNorm behind the sum leaves no gradient
+along its own normalised output n(v, t): d(v, t) . n(v, t) = 0. A word that stands at one place only
+has its row equal to that one d, so the row is orthogonal to n(v, t) for the true t and for no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from textleak.evidence.first_layer import FirstLayer
+
+_CLEAR = 4.0  # the least ratio between two clusters of cosines that are told apart
+
+
+@dataclass
+class Placement:
+    """What is settled of the words' places, and what is left open.
+
+    Attributes:
+        settled: (word index, place) to its d(v, t), (H,).
+        open_words: indices of words with a remainder that is not accounted for.
+        open_places: places with a remainder that is not accounted for; None if not known.
+    """
+
+    settled: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    open_words: list[int] = field(default_factory=list)
+    open_places: list[int] | None = None
+
+
+def alignment(deltas: Tensor, normals: Tensor) -> Tensor:
+    """|cosine| of each word's gradient (W, H) with its normalised embedding at each place (W, T, H); (W, T)."""
+    dots = torch.einsum("wh,wth->wt", deltas, normals).abs()
+    scale = deltas.norm(dim=1)[:, None] * normals.norm(dim=2)
+    cosines: Tensor = dots / scale.clamp_min(1e-300)
+    return cosines
+
+
+def orthogonality_threshold(cosines: Tensor) -> float:
+    """The cosine below which a place is a word's only one; 0 if none is.
+
+    The second-best place of a word is surely wrong: these say how small a cosine gets by chance. The
+    best ones fall in two clusters, rounding and chance; the threshold is in the widest gap between.
+
+    Args:
+        cosines: (W, T) from `alignment`, T at least 2.
+    """
+    lowest = cosines.topk(2, dim=1, largest=False).values
+    # A cosine may be nearly zero by luck: what lies below the low tenth is no gap.
+    floor = max(float(lowest[:, 0].quantile(0.1)), 1e-9)
+    values = torch.cat([lowest[:, 0], lowest[:, 1]]).clamp_min(floor).sort().values
+    chance = float(lowest[:, 1].median())
+    below = values[values <= chance].log()
+    if len(below) < 2:
+        return 0.0
+    steps = below[1:] - below[:-1]
+    at = int(steps.argmax())
+    if float(steps[at]) < torch.tensor(_CLEAR).log():
+        return 0.0
+    return float((0.5 * (below[at] + below[at + 1])).exp())
+
+
+def place_words(
+    layer: FirstLayer,
+    ids: Tensor,
+    deltas: Tensor,
+    at_places: Tensor | None,
+    places: int,
+    alternatives: Mapping[int, Tensor] | None = None,
+) -> Placement:
+    """Settle the places of words, first those that stand at one place, then by elimination.
+
+    What is settled is taken off the position rows. A place with one open word left shows that word's
+    d(v, t) itself, which the same orthogonality proves; taking it off the word's row may in turn leave
+    that word with one place.
+
+    Args:
+        layer: the public first layer.
+        ids: (W,) the words of the batch.
+        deltas: (W, H) their rows of the word table's gradient.
+        at_places: (T, H) rows of the position table's gradient; None if not shared.
+        places: how many places T the batch uses.
+        alternatives: word indices whose row is one of several (A, H), or unknown (0, H).
+    """
+    grid = torch.arange(places).expand(len(ids), places)
+    normals = layer.normalised(ids[:, None].expand_as(grid), grid)  # (W, T, H)
+    unsure = dict(alternatives or {})
+    cosines = alignment(deltas, normals)
+    sure = [word for word in range(len(ids)) if word not in unsure]
+    threshold = orthogonality_threshold(cosines[sure])
+    state = _Elimination(normals, deltas.clone(), at_places, threshold, set(unsure))
+    for word in sure:
+        place = int(cosines[word].argmin())
+        if float(cosines[word, place]) < threshold:
+            state.settle(word, place, state.words[word].clone())
+    for word, rows in unsure.items():
+        if len(rows):
+            trial = alignment(rows, normals[word].expand(len(rows), -1, -1))
+            row, place = divmod(int(trial.argmin()), places)
+            if float(trial.min()) < threshold:
+                state.know(word, rows[row])
+                state.settle(word, place, rows[row].clone())
+    state.run()
+    return state.placement()
+
+
+class _Elimination:
+    """Takes settled gradients off word and position rows until nothing more follows."""
+
+    def __init__(
+        self,
+        normals: Tensor,
+        words: Tensor,
+        places: Tensor | None,
+        threshold: float,
+        unsure: set[int],
+    ) -> None:
+        self.unsure = unsure
+        self.normals = normals
+        self.words = words
+        self.places = None if places is None else places.double().clone()
+        self.word_scale = words.norm(dim=1)
+        self.place_scale = None if self.places is None else self.places.norm(dim=1)
+        self.threshold = threshold
+        self.settled: dict[tuple[int, int], Tensor] = {}
+
+    def settle(self, word: int, place: int, delta: Tensor) -> None:
+        """Fix word at place and take its gradient off both rows."""
+        self.settled[(word, place)] = delta
+        self.words[word] -= delta
+        if self.places is not None and self.place_scale is not None:
+            self.places[place] -= delta
+            self.place_scale[place] = max(float(self.place_scale[place]), float(delta.norm()))
+
+    def know(self, word: int, delta: Tensor) -> None:
+        """The row of an unsure word turned out to be `delta`."""
+        self.unsure.discard(word)
+        self.words[word] = delta
+        self.word_scale[word] = delta.norm()
+
+    def open_words(self) -> Tensor:
+        """Words whose row is not used up."""
+        left = self.words.norm(dim=1) / self.word_scale.clamp_min(1e-300)
+        left[list(self.unsure)] = 1.0
+        used: Tensor = left > self._rounding
+        return used.nonzero().flatten()
+
+    def open_places(self) -> Tensor:
+        """Places whose row is not used up."""
+        assert self.places is not None
+        assert self.place_scale is not None
+        left = self.places.norm(dim=1) / self.place_scale.clamp_min(1e-300)
+        used: Tensor = left > self._rounding
+        return used.nonzero().flatten()
+
+    @property
+    def _rounding(self) -> float:
+        # Sums of fp32 gradients agree to about the square root of what single cosines do not reach.
+        return float(max(self.threshold, 1e-7) ** 0.75)
+
+    def run(self) -> None:
+        """Eliminate until a round settles nothing."""
+        if self.places is None or self.threshold == 0:
+            return
+        while self._by_place() or self._by_word():
+            pass
+
+    def _by_place(self) -> bool:
+        words = self.open_words()
+        for place in self.open_places().tolist():
+            rest = self.places[place]  # type: ignore[index]
+            cosines = alignment(rest.expand(len(words), -1), self.normals[words, place][:, None])
+            free = [
+                (float(c), int(w))
+                for c, w in zip(cosines.flatten(), words, strict=True)
+                if (int(w), place) not in self.settled
+            ]
+            if free and min(free)[0] < self._widened(float(rest.norm()), place):
+                self.settle(min(free)[1], place, rest.clone())
+                return True
+        return False
+
+    def _by_word(self) -> bool:
+        places = self.open_places()
+        for word in self.open_words().tolist():
+            if word in self.unsure:
+                continue
+            rest = self.words[word]
+            cosines = alignment(rest[None], self.normals[word, places][None]).flatten()
+            if len(cosines) == 0:
+                continue
+            best = int(cosines.argmin())
+            place = int(places[best])
+            if (word, place) in self.settled:
+                continue
+            loss = float(self.word_scale[word] / rest.norm().clamp_min(1e-300))
+            if float(cosines[best]) < self.threshold * max(loss, 1.0):
+                self.settle(word, place, rest.clone())
+                return True
+        return False
+
+    def _widened(self, rest: float, place: int) -> float:
+        """The threshold for a remainder: rounding of what was taken off weighs more in it."""
+        assert self.place_scale is not None
+        return self.threshold * max(float(self.place_scale[place]) / max(rest, 1e-300), 1.0)
+
+    def placement(self) -> Placement:
+        """What came of it."""
+        at = None if self.places is None else self.open_places().tolist()
+        if self.threshold == 0 and self.places is not None:
+            at = list(range(len(self.places)))
+        return Placement(self.settled, self.open_words().tolist(), at)
