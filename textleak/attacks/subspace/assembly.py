@@ -139,35 +139,39 @@ def assemble_by_words(
     pairs: Pairs,
     report: Callable[[Assembly], None] | None = None,
     *,
-    attempts: int = 3,
-    seed: int = 0,
     begin: Assembly | None = None,
+    again: bool = True,
 ) -> Assembly:
-    """Find the sentences of a batch where no pair is settled: complete one around every word.
+    """Find the sentences of a batch where few pairs are settled: try each word at each place.
 
-    A word of the batch stands somewhere, so the pairs of one word are seeds exactly one of which some
-    sentence holds, as long as the sentence holds the word once.
+    Every word of the batch stands somewhere; at the right place it completes to a sentence, at a
+    wrong one to nothing.
+
+    Args:
+        pairs: the candidates.
+        report: called with every sentence.
+        begin: what was found before.
+        again: go on to words that found sentences hold, as long as contexts are unaccounted for.
     """
     assembly = begin or Assembly()
-    rng = np.random.default_rng(seed)
-    special = (pairs.frame.first, pairs.frame.last)
-    for attempt in range(attempts):
-        left = [w for w in np.unique(pairs.words).tolist() if w not in special]
-        for word in sorted(left, key=lambda w: int((pairs.words == w).sum())):
+    framed = (pairs.frame.first, pairs.frame.last)
+    words = [w for w in np.unique(pairs.words).tolist() if w not in framed]
+    for word in sorted(words, key=lambda w: int((pairs.words == w).sum())):
+        if any(word in pairs.sentence(chosen) for chosen in assembly.proven):
+            continue
+        for e in np.flatnonzero(pairs.words == word).tolist():
             if tokens_of(pairs, assembly) >= pairs.span.rank:
                 return assembly
-            if any(word in pairs.sentence(chosen) for chosen in assembly.proven):
-                continue
-            seeds = np.flatnonzero(pairs.words == word).tolist()
-            start = None if attempt == 0 else rng.random(len(pairs))
-            found = complete(
-                pairs, seeds, np.ones(len(pairs), bool), start=start, helpers=2 + 2 * attempt
-            )
-            assembly.evaluations += 1
-            if not found.chosen or found.chosen in assembly.proven:
-                continue
-            if is_proven(pairs, found.chosen):
-                assembly.proven.append(found.chosen)
+            if _try(pairs, assembly, e, 0, np.random.default_rng(0)):
                 if report:
                     report(assembly)
+                break
+    rest = np.flatnonzero(~assembly.covered(pairs) & ~pairs.ends).tolist() if again else []
+    for e in rest:
+        if tokens_of(pairs, assembly) >= pairs.span.rank:
+            break
+        if assembly.covered(pairs)[e]:
+            continue
+        if _try(pairs, assembly, e, 0, np.random.default_rng(0)) and report:
+            report(assembly)
     return assembly

@@ -70,7 +70,7 @@ def solve_round(
 
     assembly = assemble(pairs, tell, attempts=attempts)
     if not assembly.proven or not len(found.deltas):
-        assembly = assemble_by_words(pairs, tell, attempts=attempts, begin=assembly)
+        assembly = assemble_by_words(pairs, tell, begin=assembly, again=not len(found.deltas))
     sentences = [pairs.sentence(chosen) for chosen in assembly.proven]
     full = span.rank == span.basis.shape[1]
     complete = tokens_of(pairs, assembly) == span.rank and not full
