@@ -25,6 +25,8 @@ class DLGOptions(BaseModel):
     """How DLG searches.
 
     Attributes:
+        distance: "l2", the paper's, or "relative-l2", in which every tensor counts alike: for deep
+            networks, whose first layers have the smallest gradients and know most of the image.
         iterations: outer iterations at most, each of `inner` evaluations.
         inner: L-BFGS evaluations an outer iteration.
         learning_rate: the first step tried along a direction.
@@ -40,6 +42,7 @@ class DLGOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    distance: Literal["l2", "relative-l2"] = "l2"
     iterations: int = Field(default=1200, ge=1)
     inner: int = Field(default=20, ge=1)
     learning_rate: float = Field(default=1.0, gt=0)
@@ -67,10 +70,11 @@ class LBFGSMatching(ImageAttack[OptionsT], Generic[OptionsT]):
         options = self.options
         fixed = self.labels(model, update)
         searched = model.in_double() if in_double(model, options.precision) else model
-        objective = ImageObjective(searched, update, Distance("l2"), session, fixed)
+        objective = ImageObjective(searched, update, Distance(options.distance), session, fixed)
         points = starting_points(objective, options, searched)
         search = _Search(objective, points, options)
-        enough = options.tolerance**2 * squared_norm(update)
+        whole = squared_norm(update) if options.distance == "l2" else 1.0
+        enough = options.tolerance**2 * whole
         lowest: list[float] = []
         for iteration in range(1, options.iterations + 1):
             search.advance(iteration)

@@ -17,7 +17,7 @@ from textleak.models.text_model import fingerprint
 from textleak.update import ImageRecipe, ModelRecipe
 from textleak.vision.models.hub import load_hub_classifier
 from textleak.vision.models.image_model import ImageModel
-from textleak.vision.models.networks import draw_uniform, lenet, mlp, resnet
+from textleak.vision.models.networks import calibrate_norms, draw_uniform, lenet, mlp, resnet
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "lenet": lenet,
@@ -88,6 +88,8 @@ def _network(options: ImageModelOptions) -> ImageModel:
             draw_uniform(module)
     if options.activation in SMOOTH and options.activation != "sigmoid":
         swap_activations(module, options.activation)
+    seeded = torch.Generator().manual_seed(options.weights_seed)
+    calibrate_norms(module, options.shape, seeded)
     init = "uniform" if uniform else "default"
     recipe = ModelRecipe(
         name=options.name,
