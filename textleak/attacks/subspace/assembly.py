@@ -105,7 +105,7 @@ def guesses(pairs: Pairs, assembly: Assembly, most: int) -> list[tuple[tuple[int
     """
     covered = assembly.covered(pairs)
     chosen: list[tuple[tuple[int, ...], Array]] = []
-    likeliest = heaviest_chain(pairs, pairs.settled + 0.5)
+    likeliest = heaviest_chain(pairs, np.where(pairs.settled, 1.5, 0.5))
     if not assembly.proven and most and likeliest:
         # Where nothing can be proven, the likeliest pair of each place is the first guess.
         shares = np.bincount(pairs.places, minlength=pairs.width)[pairs.places]
