@@ -20,6 +20,7 @@ COMMANDS = {
     "capture": ("capture", "Write the update that a client with your sentences would share."),
     "invert": ("invert", "Attack an update: from capture, or your own training."),
     "replay": ("replay", "Show again a run kept with --save."),
+    "vision": ("vision", "The same for pictures."),
     "bench": ("bench", "Measure attacks over models, settings and data."),
     "list": ("listing", "List attacks, models, activations, presets and metrics."),
 }

@@ -34,8 +34,11 @@ class ThreatModel(BaseModel):
         """Whether the gradient of the parameter called `parameter` is part of the update."""
         return any(fnmatchcase(parameter, pattern) for pattern in self.shared)
 
-    def describe(self) -> str:
+    def describe(self, task: str | None = None) -> str:
         """One line for people: what is known and what is not.
+
+        Args:
+            task: the training task; images have neither lengths nor masks.
 
         >>> ThreatModel().describe()
         'known: model, task, batch size, lengths; not known: labels, masked positions; shared: all parameters'
@@ -46,6 +49,8 @@ class ThreatModel(BaseModel):
             "labels": self.labels,
             "masked positions": self.masked_positions,
         }
+        if task == "image":
+            facts = {"batch size": self.batch_size, "labels": self.labels}
         known = ["model", "task", *(name for name, granted in facts.items() if granted)]
         hidden = [name for name, granted in facts.items() if not granted]
         parts = ["known: " + ", ".join(known)]

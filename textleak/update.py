@@ -18,7 +18,23 @@ from textleak.errors import UpdateError
 from textleak.threat_model import ThreatModel
 
 HEADER_KEY = "textleak"
-Task = Literal["mlm", "classification"]
+Task = Literal["mlm", "classification", "image"]
+
+
+class ImageRecipe(BaseModel):
+    """What an image classifier is built from besides its name.
+
+    Attributes:
+        shape: channels, height and width of its input.
+        classes: how many it tells apart.
+        init: how random weights are drawn.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shape: tuple[int, int, int]
+    classes: int
+    init: str = "uniform"
 
 
 class ModelRecipe(BaseModel):
@@ -31,6 +47,7 @@ class ModelRecipe(BaseModel):
     weights_seed: int = 0
     activation: str = "keep"
     fingerprint: str = ""
+    image: ImageRecipe | None = None
 
 
 class UpdateMetadata(BaseModel):
@@ -39,9 +56,9 @@ class UpdateMetadata(BaseModel):
     Attributes:
         task: what the client trained.
         threat_model: what the attacker is granted.
-        batch_size: the number of sequences.
+        batch_size: the number of sequences or images.
         lengths: tokens of each sequence, special tokens included.
-        labels: class index per sequence, or the words under the masks, sequence by sequence.
+        labels: class index per sequence or image, or the words under the masks, sequence by sequence.
         masked_positions: for each sequence the places that bore loss.
         model: how the client's model was loaded, when it was loaded by textleak.
         defences: what the client did to the gradients before it shared them.

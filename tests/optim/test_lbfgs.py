@@ -59,7 +59,7 @@ def test_it_needs_no_more_evaluations_than_scipy_and_a_half(
 
     counts = []
     for start in starts:
-        options = {"maxcor": 100, "ftol": 0.0, "gtol": 1e-9, "maxiter": 1000}
+        options: Any = {"maxcor": 100, "ftol": 0.0, "gtol": 1e-9, "maxiter": 1000}
         reference = minimize(single, start.numpy(), jac=True, method="L-BFGS-B", options=options)
         assert reference.fun < 1e-12
         counts.append(reference.nfev)

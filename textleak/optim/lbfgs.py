@@ -67,11 +67,11 @@ class BatchedLBFGS:
     ) -> None:
         self.options = options or LBFGSOptions()
         self._closure = closure
-        self._history = CurvatureHistory(start, self.options.history)
         self._search = LineSearch(len(start), start, self.options.armijo, self.options.curvature)
         self._direction = torch.zeros_like(start)
         self.points = start.detach().clone()
         self.values, self.gradients = closure(self.points)
+        self._history = CurvatureHistory(self.gradients, self.options.history)
         self.evaluations = 1
         self.steps = torch.zeros(len(start), dtype=torch.long, device=start.device)
         self.stalled = torch.zeros_like(self.steps, dtype=torch.bool)
@@ -103,7 +103,9 @@ class BatchedLBFGS:
         return accepted
 
     def _move(self, accepted: Tensor, trial: Tensor, values: Tensor, gradients: Tensor) -> None:
-        self._history.store(accepted, trial - self.points, gradients - self.gradients)
+        if not bool(accepted.any()):
+            return
+        self._history.move(accepted, trial - self.points, gradients)
         self.points = torch.where(accepted[:, None], trial, self.points)
         self.values = torch.where(accepted, values, self.values)
         self.gradients = torch.where(accepted[:, None], gradients, self.gradients)
@@ -113,7 +115,7 @@ class BatchedLBFGS:
         """Give the chosen rows (R,) a new direction and begin its search."""
         if not bool(rows.any()):
             return
-        direction = self._history.directions(self.gradients)
+        direction = self._history.directions()
         slopes = (direction * self.gradients).sum(1)
         uphill = rows & ~(slopes < 0)
         if bool(uphill.any()):  # rounding has spoilt these rows' history

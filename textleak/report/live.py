@@ -21,7 +21,7 @@ def header_view(header: RunHeader) -> RenderableType:
     """The attack, the model and the threat model."""
     facts = Facts()
     facts.add("attack", header.title, "bold")
-    facts.add("attacker", header.threat_model.describe())
+    facts.add("attacker", header.threat_model.describe(header.task))
     for defence in header.defences:
         facts.add("defence", defence)
     for note in header.model_notes:

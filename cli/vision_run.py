@@ -1,0 +1,137 @@
+"""A run on images as the command line conducts it: prepared, shown, kept, and written at its end."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from textleak.config import problem
+from textleak.defences import parse_defence
+from textleak.errors import ConfigError, unknown
+from textleak.report.header import RunHeader, versions
+from textleak.report.record import json_text
+from textleak.threat_model import ThreatModel
+from textleak.update import SharedUpdate
+from textleak.vision.attacks import IMAGE_ATTACKS, ImageAttack
+from textleak.vision.audit import audit, to_json
+from textleak.vision.client import ImageClient, PrivateImages
+from textleak.vision.config import ImageRunConfig
+from textleak.vision.data import LoadedImages, load_images
+from textleak.vision.events import ImageEvent
+from textleak.vision.models import ImageModel, load_image_model
+from textleak.vision.report.folder import ImageRunFolder
+from textleak.vision.report.progress import ImageProgress
+from textleak.vision.report.screen import ImageScreen
+from textleak.vision.report.views import final_view, gallery
+
+from .output import Output
+from .preparing import checked_device
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class ImageRun:
+    """Everything that a run needs, checked and loaded."""
+
+    config: ImageRunConfig
+    header: RunHeader
+    model: ImageModel
+    attack: ImageAttack[Any]
+    private: PrivateImages
+    update: SharedUpdate
+
+
+def prepare(given: dict[str, Any]) -> ImageRun:
+    """Check what was asked for, load pictures and model, and share the update.
+
+    Raises:
+        ConfigError: an option that is not valid.
+        DataError: pictures that cannot be used.
+        ModelError: a model that cannot be loaded.
+    """
+    try:
+        config = ImageRunConfig(**given)
+    except ValidationError as error:
+        raise ConfigError(problem(error, ImageRunConfig)[1]) from error
+    attack = _build_attack(config)
+    defences = [parse_defence(spec) for spec in config.defences]
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    images = load_images(config.images)
+    model = load_image_model(config.classifier(images, checked_device(config.device)))
+    threat_model = ThreatModel(lengths=False, labels=config.labels_known, shared=config.share)
+    client = ImageClient(model, threat_model, seed=config.seed)
+    private = client.prepare(images.pixels, _labels(config, images))
+    update = client.share(private)
+    for defence in defences:
+        update = defence(update, seed=config.seed)
+    header = RunHeader(
+        command="vision attack",
+        attack=config.attack,
+        options=attack.options.model_dump(mode="json"),
+        model=config.model,
+        weights=model.recipe.weights if model.recipe else "given",
+        weights_seed=config.weights_seed,
+        activation=model.recipe.activation if model.recipe else config.activation,
+        task="image",
+        threat_model=threat_model,
+        defences=update.metadata.defences,
+        seed=config.seed,
+        model_notes=(*model.notes, *images.notes, *model.warnings()),
+        versions=versions(),
+    )
+    return ImageRun(config, header, model, attack, private, update)
+
+
+def conduct(output: Output, run: ImageRun, save: Path | None) -> int:
+    """Attack with everything watching, write what was asked for, return the exit code."""
+    folder = None if save is None else ImageRunFolder(save)
+    progress = ImageProgress(run.header, run.private.batch.pixels.cpu())
+    screen = ImageScreen(output.console, progress, output.mode, run.config.every)
+
+    def watch(event: ImageEvent) -> None:
+        screen.event(event)
+        if folder is not None:
+            folder.event(event)
+
+    try:
+        if folder is not None:
+            folder.start(run.update)
+        with screen:
+            result = run.attack(run.model, run.update, seed=run.config.seed, on_event=watch)
+        scored = audit(result, run.private)
+        record = to_json(result, scored, run.update, seed=run.config.seed)
+        record["versions"] = run.header.versions
+        if folder is not None:
+            folder.finish(scored, record)
+        with suppress(BrokenPipeError):
+            output.console.print(final_view(result, scored))
+            if output.mode == "live":
+                output.console.print(gallery(progress))
+            output.write_json(json_text(record))
+        return INTERRUPTED if result.interrupted else 0
+    finally:
+        if folder is not None:
+            folder.close()
+
+
+def _build_attack(config: ImageRunConfig) -> ImageAttack[Any]:
+    kind = IMAGE_ATTACKS.load(config.attack)
+    schema = kind.options_class
+    for key in config.options:
+        if key not in schema.model_fields:
+            raise ConfigError(unknown(f"option of {config.attack}", key, schema.model_fields))
+    try:
+        return kind(schema(**config.options))
+    except ValidationError as error:
+        raise ConfigError(f"option of {config.attack}: {problem(error, schema)[1]}") from error
+
+
+def _labels(config: ImageRunConfig, images: LoadedImages) -> list[int | None]:
+    return list(config.labels) if config.labels is not None else images.labels

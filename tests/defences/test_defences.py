@@ -1,0 +1,116 @@
+"""Every defence keeps the promises of the base, and does what it says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from textleak.defences import DEFENCES, parse_defence
+from textleak.defences.base import Defence
+from textleak.errors import ConfigError
+from textleak.update import SharedUpdate, UpdateMetadata
+
+
+@pytest.fixture
+def update() -> SharedUpdate:
+    generator = torch.Generator().manual_seed(0)
+    gradients = {
+        "weight": torch.randn(300, 200, generator=generator),
+        "bias": 0.01 * torch.randn(50, generator=generator),
+        "dead": torch.zeros(4),
+    }
+    return SharedUpdate(gradients, UpdateMetadata(task="image"))
+
+
+@pytest.mark.parametrize("name", DEFENCES.names())
+def test_a_defence_keeps_its_promises(name: str, update: SharedUpdate) -> None:
+    kind = DEFENCES.load(name)
+    assert issubclass(kind, Defence)
+    assert kind.name == name
+    assert "__call__" not in vars(kind)
+    defence = parse_defence(name)
+    assert parse_defence(defence.spec).spec == defence.spec
+    before = {key: tensor.clone() for key, tensor in update.gradients.items()}
+    once, again = defence(update, seed=3), defence(update, seed=3)
+    assert list(once.gradients) == list(before)
+    for key, tensor in once.gradients.items():
+        assert torch.equal(tensor, again.gradients[key])
+        assert torch.equal(update.gradients[key], before[key])
+        assert tensor.shape == before[key].shape
+        assert bool(tensor.isfinite().all())
+    assert once.metadata.defences == (defence.spec,)
+    assert update.metadata.defences == ()
+
+
+def test_defences_stand_one_on_another(update: SharedUpdate) -> None:
+    both = parse_defence("fp16")(parse_defence("pruning:ratio=0.5")(update))
+    assert both.metadata.defences == ("pruning:ratio=0.5,scope=tensor", "fp16")
+
+
+@pytest.mark.parametrize("name", ["gaussian", "laplacian"])
+def test_noise_has_the_variance_asked_for(name: str, update: SharedUpdate) -> None:
+    shared = parse_defence(f"{name}:std=1e-2")(update, seed=1)
+    noise = shared.gradients["weight"] - update.gradients["weight"]
+    assert float(noise.std()) == pytest.approx(1e-2, rel=0.02)
+    assert abs(float(noise.mean())) < 2e-4
+    heavy = float((noise.abs() > 4e-2).float().mean())
+    assert heavy == pytest.approx({"gaussian": 6e-5, "laplacian": 3.5e-3}[name], abs=1e-3)
+    other = parse_defence(f"{name}:std=1e-2")(update, seed=2)
+    assert not torch.equal(other.gradients["weight"], shared.gradients["weight"])
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "relative"),
+    [("fp16", torch.float16, 2**-11), ("bf16", torch.bfloat16, 2**-8)],
+)
+def test_half_precision_rounds(
+    name: str, dtype: torch.dtype, relative: float, update: SharedUpdate
+) -> None:
+    shared = parse_defence(name)(update).gradients["weight"]
+    assert shared.dtype == dtype
+    truth = update.gradients["weight"]
+    assert bool(((shared.float() - truth).abs() <= relative * truth.abs() + 1e-7).all())
+
+
+def test_half_precision_does_not_overflow() -> None:
+    update = SharedUpdate({"w": torch.tensor([1e6, -1e6])}, UpdateMetadata())
+    assert parse_defence("fp16")(update).gradients["w"].tolist() == [65504.0, -65504.0]
+
+
+def test_int8_leaves_255_values_a_tensor(update: SharedUpdate) -> None:
+    shared = parse_defence("int8")(update).gradients
+    truth = update.gradients["weight"]
+    assert 200 < len(shared["weight"].unique()) <= 255
+    step = float(truth.abs().max()) / 127
+    assert float((shared["weight"] - truth).abs().max()) <= step / 2 * 1.001
+    assert not shared["dead"].any()
+
+
+def test_pruning_zeroes_the_smallest(update: SharedUpdate) -> None:
+    by_tensor = parse_defence("pruning:ratio=0.3")(update).gradients
+    assert int((by_tensor["weight"] == 0).sum()) == 18000
+    assert int((by_tensor["bias"] == 0).sum()) == 15
+    kept = by_tensor["bias"] != 0
+    truth = update.gradients["bias"]
+    assert truth[kept].abs().min() >= truth[~kept].abs().max()
+    together = parse_defence("pruning:ratio=0.3,scope=all")(update).gradients
+    assert int((together["bias"] == 0).sum()) == 50  # all of it is small beside the weight
+    total = sum(int((tensor == 0).sum()) for tensor in together.values())
+    assert total == int(0.3 * 60054)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("gausian", "unknown defence 'gausian'; did you mean 'gaussian'"),
+        ("gaussian:sdt=1", "unknown option of gaussian 'sdt'; did you mean 'std'"),
+        ("gaussian:std", "name:key=value"),
+        ("gaussian:std=-1", "option 'std' of gaussian"),
+        ("gaussian:std=much", "option 'std' of gaussian"),
+        ("pruning:ratio=1", "option 'ratio' of pruning"),
+        ("fp16:bits=3", "unknown option of fp16"),
+    ],
+)
+def test_what_is_written_wrong_is_told(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        parse_defence(text)

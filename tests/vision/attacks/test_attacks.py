@@ -1,0 +1,185 @@
+"""Every image attack keeps the promises of the base, and recovers what it should."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+from textleak.defences import parse_defence
+from textleak.errors import ConfigError, ModelError, UpdateError
+from textleak.threat_model import ThreatModel
+from textleak.update import SharedUpdate
+from textleak.vision.attacks import IMAGE_ATTACKS, ImageAttack
+from textleak.vision.attacks.inverting import total_variation
+from textleak.vision.attacks.labels import read_off_labels
+from textleak.vision.audit import audit
+from textleak.vision.client import ImageClient, PrivateImages
+from textleak.vision.events import ImageEvent, parse_image_event
+from textleak.vision.models import ImageModel, ImageModelOptions, load_image_model
+
+SHORT: dict[str, dict[str, Any]] = {"dlg": {"iterations": 2}, "idlg": {"iterations": 2}}
+SHORT["inverting"] = {"iterations": 20}
+
+
+def attack(name: str, **options: Any) -> ImageAttack[Any]:
+    kind = IMAGE_ATTACKS.load(name)
+    return kind(kind.options_class(**options))
+
+
+def perceptron(pixels: Tensor, label: int = 2) -> tuple[ImageModel, PrivateImages, SharedUpdate]:
+    shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
+    model = load_image_model(ImageModelOptions(name="mlp", shape=shape, classes=4))
+    client = ImageClient(model)
+    private = client.prepare(pixels, [label] * len(pixels))
+    return model, private, client.share(private)
+
+
+@pytest.mark.parametrize("name", IMAGE_ATTACKS.names())
+def test_an_attack_keeps_its_promises(name: str, pixels: Tensor) -> None:
+    kind = IMAGE_ATTACKS.load(name)
+    assert issubclass(kind, ImageAttack)
+    assert kind.name == name
+    assert "__call__" not in vars(kind)
+    assert isinstance(kind.options_class(), BaseModel)
+    assert kind.options_class.model_config["extra"] == "forbid"
+    model, private, update = perceptron(pixels)
+    weights = [parameter.clone() for parameter in model.module.parameters()]
+    model.module.train()
+    events: list[ImageEvent] = []
+    noise = torch.random.get_rng_state()
+    once = attack(name, **SHORT.get(name, {}))(model, update, seed=1, on_event=events.append)
+    assert torch.equal(noise, torch.random.get_rng_state())
+    again = attack(name, **SHORT.get(name, {}))(model, update, seed=1)
+    assert torch.equal(once.candidate.batch.pixels, again.candidate.batch.pixels)
+    assert model.module.training
+    for parameter, before in zip(model.module.parameters(), weights, strict=True):
+        assert torch.equal(parameter, before)
+        assert parameter.grad is None
+        assert parameter.requires_grad
+    assert [event.kind for event in events[:2]] == ["started", "image-iteration"]
+    assert events[-1].kind == "image-finished"
+    assert all(parse_image_event(event.model_dump_json()) == event for event in events)
+    assert once.candidate.batch.pixels.shape == private.batch.pixels.shape
+    assert once.candidate.batch.pixels.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["dlg", "idlg"])
+def test_lenet_gives_its_image_and_label_back(
+    name: str, lenet: ImageModel, shared: tuple[PrivateImages, SharedUpdate]
+) -> None:
+    private, update = shared
+    result = attack(name, restarts=2)(lenet, update, seed=0)
+    (score,) = audit(result, private).scores
+    assert score.psnr > 40
+    assert score.label_match
+    assert result.verified
+    assert result.evaluations < 1000
+
+
+def test_the_images_of_a_batch_are_updated_one_at_a_time(lenet: ImageModel) -> None:
+    client = ImageClient(lenet)
+    private = client.prepare(torch.rand(2, 1, 12, 12), [1, 3])
+    update = client.share(private)
+    one, both = (
+        attack("dlg", schedule="one-at-a-time", iterations=iterations)(lenet, update).candidate
+        for iterations in (1, 2)
+    )
+    assert torch.equal(one.batch.pixels[0], both.batch.pixels[0])
+    assert not torch.equal(one.batch.pixels[1], both.batch.pixels[1])
+    assert both.objective < one.objective
+
+
+def test_inverting_finds_the_image_up_to_its_prior(
+    lenet: ImageModel, shared: tuple[PrivateImages, SharedUpdate]
+) -> None:
+    private, update = shared
+    options = {"iterations": 300, "total_variation": 1e-4, "restarts": 1}
+    result = attack("inverting", **options)(lenet, update, seed=0)
+    assert audit(result, private).scores[0].psnr > 15
+    pixels = result.candidate.batch.pixels
+    assert 0 <= pixels.min() <= pixels.max() <= 1
+
+
+def test_the_analytic_recovery_is_exact_and_needs_a_linear_layer(
+    pixels: Tensor, lenet: ImageModel, shared: tuple[PrivateImages, SharedUpdate]
+) -> None:
+    model, private, update = perceptron(pixels)
+    result = attack("analytic")(model, update)
+    torch.testing.assert_close(result.candidate.batch.pixels, private.batch.pixels)
+    assert result.candidate.batch.classes == [2]
+    assert result.verified
+    with pytest.raises(ModelError, match="first layer here is Conv2d '0'"):
+        attack("analytic")(lenet, shared[1])
+    model, _, update = perceptron(torch.cat([pixels, 1 - pixels]))
+    with pytest.raises(ConfigError, match="batch of 2"):
+        attack("analytic")(model, update)
+
+
+def test_the_analytic_recovery_undoes_the_normalisation() -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.Tanh(), nn.Linear(4, 3))
+    model = ImageModel(module, (3, 2, 2), 3, mean=(0.5, 0.4, 0.3), spread=(0.2, 0.3, 0.4))
+    client = ImageClient(model)
+    private = client.prepare(torch.rand(1, 3, 2, 2), [1])
+    result = attack("analytic")(model, client.share(private))
+    torch.testing.assert_close(result.candidate.batch.pixels, private.batch.pixels)
+
+
+@pytest.mark.parametrize("label", range(4))
+def test_the_label_of_one_image_is_read_off(pixels: Tensor, label: int) -> None:
+    model, _, update = perceptron(pixels, label)
+    assert read_off_labels(model, update, 1) == [label]
+    bare = SharedUpdate({"3.weight": update.gradients["3.weight"]}, update.metadata)
+    assert read_off_labels(model, bare, 1) == [label]
+    first = SharedUpdate({"1.weight": update.gradients["1.weight"]}, update.metadata)
+    assert read_off_labels(model, first, 1) is None
+    with pytest.raises(UpdateError, match="last linear layer"):
+        attack("idlg", iterations=1)(model, first)
+
+
+def test_the_labels_of_a_batch_are_counted() -> None:
+    model = load_image_model(ImageModelOptions(name="mlp", shape=(1, 12, 12), classes=10))
+    client = ImageClient(model)
+    labels = [7, 7, 1, 4]
+    private = client.prepare(torch.rand(4, 1, 12, 12), labels)
+    assert read_off_labels(model, client.share(private), 4) == sorted(labels)
+
+
+def test_granted_labels_are_used(lenet: ImageModel, pixels: Tensor) -> None:
+    client = ImageClient(lenet, ThreatModel(lengths=False, labels=True))
+    update = client.share(client.prepare(pixels, [3]))
+    result = attack("dlg", iterations=1)(lenet, update)
+    assert result.candidate.batch.classes == [3]
+    assert result.candidate.batch.labels.dim() == 1
+
+
+def test_an_interrupted_attack_hands_back_its_best(
+    lenet: ImageModel, shared: tuple[PrivateImages, SharedUpdate]
+) -> None:
+    def stop(event: ImageEvent) -> None:
+        if event.kind == "image-iteration":
+            raise KeyboardInterrupt
+
+    result = attack("dlg")(lenet, shared[1], on_event=stop)
+    assert result.interrupted
+    assert result.candidate.batch.pixels.shape == (1, 1, 12, 12)
+
+
+def test_a_misfit_is_refused_and_a_protected_update_attacked(
+    lenet: ImageModel, shared: tuple[PrivateImages, SharedUpdate]
+) -> None:
+    _, update = shared
+    wrong = SharedUpdate({"0.weight": torch.zeros(1)}, update.metadata)
+    with pytest.raises(UpdateError, match="shape"):
+        attack("dlg")(lenet, wrong)
+    noisy = parse_defence("gaussian:std=0.1")(parse_defence("bf16")(update))
+    result = attack("dlg", iterations=2)(lenet, noisy)
+    assert not result.verified
+
+
+def test_total_variation_counts_neighbours() -> None:
+    edge = torch.tensor([[0.0, 1.0], [0.0, 1.0]])[None, None, None]
+    assert float(total_variation(edge)) == 1.0

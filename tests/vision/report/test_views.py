@@ -1,0 +1,236 @@
+"""What the terminal shows, by exact text at a fixed width; and the files that a run leaves."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console, RenderableType
+from torch import Tensor
+
+from textleak.errors import ConfigError
+from textleak.report.header import RunHeader
+from textleak.threat_model import ThreatModel
+from textleak.update import SharedUpdate, UpdateMetadata
+from textleak.vision.audit import audit, to_json
+from textleak.vision.batch import ImageBatch
+from textleak.vision.client import PrivateImages
+from textleak.vision.events import ImageFinished, ImageIteration, encode_images
+from textleak.vision.reconstruction import ImageCandidate, ImageReconstruction
+from textleak.vision.report.figure import Frames, draw_figure
+from textleak.vision.report.folder import ImageRunFolder
+from textleak.vision.report.preview import Gallery, HalfBlocks
+from textleak.vision.report.progress import ImageProgress
+from textleak.vision.report.screen import ImageScreen
+from textleak.vision.report.views import final_view, live_view, plain_line
+
+HEADER = RunHeader(
+    command="vision attack",
+    attack="dlg",
+    model="lenet",
+    weights="random",
+    activation="sigmoid",
+    task="image",
+    threat_model=ThreatModel(lengths=False),
+    model_notes=("random weights, seed 0",),
+)
+STEPS = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.5, 0.5]])[None]  # (1, 3, 2)
+TRUTH = torch.stack([torch.zeros(1, 12, 12), torch.ones(1, 12, 12)])
+
+
+def shown(view: RenderableType, width: int = 60, colour: bool = False) -> str:
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=colour,
+        color_system="truecolor" if colour else None,
+    )
+    console.print(view)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().split("\n")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def iteration(number: int, images: Tensor, objective: float = 0.5) -> ImageIteration:
+    return ImageIteration(
+        stage="match",
+        iteration=number,
+        total=100,
+        evaluations=20 * number,
+        seconds=float(number),
+        objective=objective,
+        images=encode_images(images),
+        labels=[1, 0],
+    )
+
+
+def progress(truth: Tensor | None = TRUTH) -> ImageProgress:
+    state = ImageProgress(HEADER, truth)
+    state.event(iteration(1, TRUTH.flip(0), 8.0))
+    state.event(iteration(2, 0.9 * TRUTH.flip(0) + 0.1, 0.5))
+    return state
+
+
+def result(pixels: Tensor) -> ImageReconstruction:
+    return ImageReconstruction(
+        attack="dlg",
+        candidate=ImageCandidate(ImageBatch(pixels, torch.tensor([1, 0])), 0.25),
+        evaluations=40,
+        seconds=2.0,
+        gradient_error=2e-5,
+        verified=True,
+        warnings=("a kink",),
+    )
+
+
+def test_half_blocks_shade_without_colours() -> None:
+    assert shown(HalfBlocks(STEPS)) == "==\n++\n"
+    assert shown(HalfBlocks(torch.tensor([[[0.0, 1.0], [0.0, 1.0]]]))) == " @\n"
+
+
+def test_half_blocks_colour_two_pixels_a_character() -> None:
+    first, second, _ = shown(HalfBlocks(STEPS), colour=True).split("\n")
+    assert (
+        first
+        == "\x1b[38;2;0;0;0;48;2;255;255;255m▀\x1b[0m\x1b[38;2;255;255;255;48;2;0;0;0m▀\x1b[0m"
+    )
+    assert second == "\x1b[38;2;128;128;128m▀\x1b[0m\x1b[38;2;128;128;128m▀\x1b[0m"
+
+
+@pytest.mark.parametrize("width", [20, 40, 200])
+def test_a_gallery_stays_inside_its_width(width: int) -> None:
+    images = torch.rand(8, 3, 32, 32)
+    lines = shown(Gallery(images, images, ["x"] * 8), width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert sum(line.count("x") for line in lines) == 8
+
+
+def test_the_live_view_says_where_the_run_stands() -> None:
+    assert shown(live_view(progress())).splitlines()[:9] == [
+        "attack       dlg on lenet (image, random weights, sigmoid)",
+        "attacker     known: model, task, batch size; not known:",
+        "             labels; shared: all parameters",
+        "weights      random weights, seed 0",
+        "────────────────────────────────────────────────────────────",
+        "stage        match                      2/100 0:02",
+        "objective    0.5  █▁  40 evaluations",
+        "PSNR         19.8 dB, equal",
+        "labels       0, 1",
+    ]
+    assert "starting" in shown(live_view(ImageProgress(HEADER)))
+
+
+def test_without_the_truth_there_is_no_score() -> None:
+    text = shown(live_view(progress(None)))
+    assert "PSNR" not in text
+    assert "truth" not in text
+
+
+def test_a_plain_line_says_the_same_in_one_line() -> None:
+    assert plain_line(progress()) == (
+        "2.0 s  match 2/100  objective 0.5  40 evaluations  PSNR 19.8 dB, equal  labels 0, 1"
+    )
+    assert plain_line(ImageProgress(HEADER)) == "starting …"
+
+
+def test_the_end_report_scores_every_image() -> None:
+    private = PrivateImages(ImageBatch(TRUTH, torch.tensor([0, 0])))
+    outcome = result(0.9 * TRUTH.flip(0) + 0.1)
+    assert shown(final_view(outcome, audit(outcome, private))).splitlines() == [
+        "────────────────────────────────────────────────────────────",
+        "image     PSNR   SSIM       MSE  label  truth",
+        "    0  20.0 dB  0.010  1.00e-02      0      0",
+        "    1    equal  1.000  0.00e+00      1      0",
+        "",
+        "verified     yes (gradient error 2e-05)",
+        "cost         40 evaluations, 2.0 s",
+        "warning      a kink",
+    ]
+
+
+def test_the_screen_prints_lines_where_it_cannot_redraw() -> None:
+    console = Console(file=io.StringIO(), width=60, color_system=None)
+    with ImageScreen(console, ImageProgress(HEADER, TRUTH), "plain", every=2) as screen:
+        for number in range(1, 4):
+            screen.event(iteration(number, TRUTH))
+        screen.event(
+            ImageFinished(
+                evaluations=60,
+                seconds=3,
+                images=encode_images(TRUTH),
+                labels=[1, 0],
+                gradient_error=0,
+                verified=True,
+            )
+        )
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert [line.split("  ")[1] for line in lines if " s  match" in line] == [
+        "match 2/100",
+        "match 3/100",
+    ]
+
+
+def test_the_json_holds_no_infinity() -> None:
+    private = PrivateImages(ImageBatch(TRUTH, torch.tensor([0, 1])))
+    outcome = result(TRUTH.flip(0))
+    update = SharedUpdate({"w": torch.zeros(1)}, UpdateMetadata(task="image"))
+    record = to_json(outcome, audit(outcome, private), update, seed=4)
+    again = json.loads(json.dumps(record, allow_nan=False))
+    assert again["images"][1] == {
+        "reference_label": 1,
+        "recovered_label": 1,
+        "mse": 0.0,
+        "psnr": None,
+        "ssim": 1.0,
+        "label_match": True,
+    }
+    assert (again["psnr"], again["mse"], again["label_match"], again["seed"]) == (None, 0.0, 1.0, 4)
+    assert math.isclose(again["seconds_per_evaluation"], 0.05)
+
+
+@pytest.mark.parametrize("length", [1, 5, 64, 65, 1000])
+def test_frames_are_few_however_long_the_run(length: int) -> None:
+    frames = Frames(most=64)
+    for number in range(1, length + 1):
+        frames.event(iteration(number, TRUTH))
+    chosen = [number for number, _ in frames.chosen()]
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) == min(length, 8)
+    assert chosen[-1] > 0.95 * length - 1
+
+
+def test_the_figure_puts_the_recovery_beside_the_original() -> None:
+    frames = [(1, TRUTH.flip(0)), (9, TRUTH)]
+    figure = draw_figure(frames, TRUTH, TRUTH)
+    assert figure.size == (4 + 4 * 100, 20 + 2 * 100)
+    row = [figure.getpixel((50 + 100 * column, 168)) for column in range(4)]
+    assert row == [(255, 255, 255)] * 4  # the second image is white, also in the flipped frame
+
+
+def test_a_folder_holds_pictures_events_and_result(tmp_path: Path) -> None:
+    private = PrivateImages(ImageBatch(TRUTH, torch.tensor([0, 1])))
+    outcome = result(TRUTH.flip(0))
+    folder = ImageRunFolder(tmp_path / "run")
+    folder.start(SharedUpdate({"w": torch.zeros(1)}, UpdateMetadata(task="image")))
+    folder.event(iteration(1, TRUTH))
+    folder.finish(audit(outcome, private), {"schema": 1})
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {
+        "events.jsonl",
+        "figure.png",
+        "original-0.png",
+        "original-1.png",
+        "recovered-0.png",
+        "recovered-1.png",
+        "result.json",
+        "update.safetensors",
+    }
+    assert Image.open(tmp_path / "run" / "recovered-1.png").getpixel((0, 0)) == 255
+    with pytest.raises(ConfigError, match="not empty"):
+        ImageRunFolder(tmp_path / "run")

@@ -1,0 +1,65 @@
+"""Noise on every entry (DLG, section 5.1)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from textleak.defences.base import Defence
+
+
+class NoiseOptions(BaseModel):
+    """How strong the noise is.
+
+    Attributes:
+        std: its standard deviation, in the units of the gradient.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    std: float = Field(default=1e-3, ge=0, allow_inf_nan=False)
+
+
+class Noise(Defence[NoiseOptions]):
+    """Adds independent noise of mean 0; a subclass draws it."""
+
+    options_class: ClassVar[type[BaseModel]] = NoiseOptions
+
+    def protect(
+        self, gradients: dict[str, Tensor], generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Add `std` times a draw of variance 1, tensor by tensor in the order of their names."""
+        noise = {
+            name: self.options.std * self.draw(gradients[name].shape, generator)
+            for name in sorted(gradients)
+        }
+        return {name: tensor + noise[name].to(tensor) for name, tensor in gradients.items()}
+
+    @abstractmethod
+    def draw(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
+        """Noise of mean 0 and variance 1."""
+
+
+class GaussianNoise(Noise):
+    """Normal noise."""
+
+    name: ClassVar[str] = "gaussian"
+
+    def draw(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
+        """Noise of mean 0 and variance 1."""
+        return torch.randn(shape, generator=generator)
+
+
+class LaplacianNoise(Noise):
+    """Laplace noise: heavier tails at the same variance."""
+
+    name: ClassVar[str] = "laplacian"
+
+    def draw(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
+        """Noise of mean 0 and variance 1, a scale of 1/√2: a difference of two exponentials."""
+        pair = torch.empty(2, *shape).exponential_(generator=generator)
+        return (pair[0] - pair[1]) / 2**0.5

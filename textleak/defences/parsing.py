@@ -1,0 +1,62 @@
+"""Defences by name, and how they are written on a command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from textleak.defences.base import Defence
+from textleak.errors import ConfigError, unknown
+from textleak.registry import Registry
+
+DEFENCES: Registry[type[Defence[Any]]] = Registry(
+    "defence",
+    {
+        "gaussian": "textleak.defences.noise:GaussianNoise",
+        "laplacian": "textleak.defences.noise:LaplacianNoise",
+        "fp16": "textleak.defences.precision:Float16",
+        "bf16": "textleak.defences.precision:BFloat16",
+        "int8": "textleak.defences.precision:Int8",
+        "pruning": "textleak.defences.pruning:MagnitudePruning",
+    },
+)
+
+
+def parse_defence(text: str) -> Defence[Any]:
+    """Build the defence that `text` names, with its options as `name:key=value,key=value`.
+
+    >>> parse_defence("gaussian:std=1e-3").spec
+    'gaussian:std=0.001'
+    >>> parse_defence("fp16").spec
+    'fp16'
+
+    Raises:
+        ConfigError: no such defence, an unknown option, or a value that is not valid.
+    """
+    name, _, settings = text.strip().partition(":")
+    kind = DEFENCES.load(name)
+    fields = kind.options_class.model_fields
+    given: dict[str, Any] = {}
+    for setting in filter(None, settings.split(",")):
+        key, equals, value = (part.strip() for part in setting.partition("="))
+        if not equals or not value:
+            raise ConfigError(f"a defence is written name:key=value, got {text!r}")
+        if key not in fields:
+            raise ConfigError(unknown(f"option of {name}", key, fields))
+        given[key] = _value(value)
+    try:
+        return kind(kind.options_class(**given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"option {where!r} of {name}: {first['msg']}") from error
+
+
+def _value(text: str) -> Any:
+    """A number or a word; YAML alone reads 1e-3 as a word."""
+    try:
+        return float(text) if "e" in text.lower() else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError):
+        return text

@@ -1,0 +1,127 @@
+"""The final call that every image attack shares; the text side's `carry_out` does the guarding."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Generic, TypeVar, final
+
+from pydantic import BaseModel
+
+from textleak.attacks.running import Run, carry_out
+from textleak.events import Started
+from textleak.gradients import parameter_gradients, relative_error
+from textleak.update import SharedUpdate, check_fits
+from textleak.vision.batch import ImageBatch
+from textleak.vision.events import (
+    ImageEvent,
+    ImageFinished,
+    ImageIteration,
+    OnImageEvent,
+    encode_images,
+)
+from textleak.vision.models.image_model import ImageModel
+from textleak.vision.reconstruction import ImageCandidate, ImageReconstruction
+
+VERIFIED = 1e-3  # as for text: rounding stays well below, another image well above
+
+OptionsT = TypeVar("OptionsT", bound=BaseModel)
+
+
+class ImageSession(Run[ImageCandidate, ImageEvent]):
+    """One attack under way: the clock, the count of evaluations, events, and the best so far."""
+
+    def progress(
+        self, candidate: ImageCandidate, *, stage: str, iteration: int, total: int | None = None
+    ) -> None:
+        """Keep `candidate` as the best so far, and tell where the attack stands."""
+        self.best = candidate
+        if self.watched:
+            self.emit(
+                ImageIteration(
+                    stage=stage,
+                    iteration=iteration,
+                    total=total,
+                    evaluations=self.evaluations,
+                    seconds=self.seconds,
+                    objective=candidate.objective,
+                    images=encode_images(candidate.batch.pixels),
+                    labels=candidate.batch.classes,
+                )
+            )
+
+
+class ImageAttack(ABC, Generic[OptionsT]):
+    """Recovers private images from the public model and one shared update.
+
+    A subclass names its options and writes `run`; it never sees the truth.
+    """
+
+    name: ClassVar[str]
+    options_class: ClassVar[type[BaseModel]]
+
+    def __init__(self, options: OptionsT) -> None:
+        self.options = options
+
+    @final
+    def __call__(
+        self,
+        model: ImageModel,
+        update: SharedUpdate,
+        *,
+        seed: int = 0,
+        on_event: OnImageEvent | None = None,
+    ) -> ImageReconstruction:
+        """Attack `update`; the model is left as it was found.
+
+        Args:
+            model: the public model.
+            update: what the client shared.
+            seed: seeds everything random in the attack.
+            on_event: called with every event.
+
+        Raises:
+            UpdateError: the update does not fit the model.
+            KeyboardInterrupt: interrupted before anything was found.
+        """
+        check_fits(update, model.parameters)
+        session = ImageSession(on_event)
+        session.emit(Started(attack=self.name))
+        candidate, error, interrupted = carry_out(
+            lambda: self.run(model, update, session),
+            lambda found: verify(model, update, found.batch),
+            session,
+            model.module,
+            seed,
+        )
+        result = ImageReconstruction(
+            attack=self.name,
+            candidate=candidate,
+            evaluations=session.evaluations,
+            seconds=session.seconds,
+            gradient_error=error,
+            verified=error < VERIFIED,
+            interrupted=interrupted,
+            warnings=model.warnings(),
+        )
+        session.emit(
+            ImageFinished(
+                evaluations=result.evaluations,
+                seconds=result.seconds,
+                images=encode_images(candidate.batch.pixels) if session.watched else [],
+                labels=candidate.batch.classes,
+                gradient_error=error,
+                verified=result.verified,
+                interrupted=interrupted,
+            )
+        )
+        return result
+
+    @abstractmethod
+    def run(self, model: ImageModel, update: SharedUpdate, session: ImageSession) -> ImageCandidate:
+        """The algorithm: return the recovered batch, reporting through `session` on the way."""
+
+
+def verify(model: ImageModel, update: SharedUpdate, batch: ImageBatch) -> float:
+    """Relative error of `batch`'s gradient against the shared one, over all shared tensors."""
+    gradients = parameter_gradients(model.module, lambda: model.loss(batch), list(update.gradients))
+    return relative_error(gradients, update.gradients)

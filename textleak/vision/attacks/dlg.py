@@ -1,0 +1,153 @@
+"""Deep Leakage from Gradients on images (Zhu, Liu, Han, NeurIPS 2019, algorithm 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Generic, Literal, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from textleak.gradients import Distance
+from textleak.optim import BatchedLBFGS, LBFGSOptions
+from textleak.update import SharedUpdate
+from textleak.vision.attacks.base import ImageAttack, ImageSession
+from textleak.vision.attacks.labels import known_labels
+from textleak.vision.attacks.objective import ImageObjective, squared_norm
+from textleak.vision.models.image_model import ImageModel
+from textleak.vision.reconstruction import ImageCandidate
+
+SMALL = 200_000  # parameters; float64 costs these models a fifth more time
+
+
+class DLGOptions(BaseModel):
+    """How DLG searches.
+
+    Attributes:
+        distance: "l2", the paper's, or "relative-l2", in which every tensor counts alike: for deep
+            networks, whose first layers have the smallest gradients and know most of the image.
+        iterations: outer iterations at most, each of `inner` evaluations.
+        inner: L-BFGS evaluations an outer iteration.
+        learning_rate: the first step tried along a direction.
+        history: curvature pairs kept.
+        restarts: starting points, taken together.
+        start: "gray", mid-brightness with a little noise, or "normal", the paper's N(0, 1).
+        schedule: all images at once, or one image an outer iteration (the paper's, section 4.1).
+        tolerance: relative gradient error at which the search ends.
+        precision: the arithmetic of the search: "auto" is float64 for small models, in which float32
+            ends near 45 dB, and the model's own type for the rest.
+        patience: outer iterations in which the objective must fall by a hundredth.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    distance: Literal["l2", "relative-l2"] = "l2"
+    iterations: int = Field(default=1200, ge=1)
+    inner: int = Field(default=20, ge=1)
+    learning_rate: float = Field(default=1.0, gt=0)
+    history: int = Field(default=100, ge=1)
+    restarts: int = Field(default=1, ge=1)
+    start: Literal["gray", "normal"] = "gray"
+    schedule: Literal["together", "one-at-a-time"] = "together"
+    tolerance: float = Field(default=5e-5, ge=0)
+    precision: Literal["auto", "float64", "model"] = "auto"
+    patience: int = Field(default=20, ge=1)
+
+
+OptionsT = TypeVar("OptionsT", bound=DLGOptions)
+
+
+class LBFGSMatching(ImageAttack[OptionsT], Generic[OptionsT]):
+    """Matches the gradient by L-BFGS in L2; a subclass says what it takes the labels for."""
+
+    def labels(self, model: ImageModel, update: SharedUpdate) -> Sequence[int] | None:
+        """The classes to hold fixed; None optimises soft labels jointly with the images."""
+        return known_labels(update)
+
+    def run(self, model: ImageModel, update: SharedUpdate, session: ImageSession) -> ImageCandidate:
+        """Match until the gradient error is at rounding, the search stands still, or time is up."""
+        options = self.options
+        fixed = self.labels(model, update)
+        searched = model.in_double() if in_double(model, options.precision) else model
+        objective = ImageObjective(searched, update, Distance(options.distance), session, fixed)
+        points = starting_points(objective, options, searched)
+        search = _Search(objective, points, options)
+        whole = squared_norm(update) if options.distance == "l2" else 1.0
+        enough = options.tolerance**2 * whole
+        lowest: list[float] = []
+        for iteration in range(1, options.iterations + 1):
+            search.advance(iteration)
+            candidate = objective.candidate(search.points, search.values).to(model.dtype)
+            session.progress(
+                candidate, stage="match", iteration=iteration, total=options.iterations
+            )
+            lowest.append(candidate.objective)
+            if candidate.objective <= enough or search.stalled:
+                break
+            if len(lowest) > options.patience and not (
+                lowest[-1] < 0.99 * lowest[-1 - options.patience]
+            ):
+                break
+        return candidate
+
+
+class DLG(LBFGSMatching[DLGOptions]):
+    """The paper's attack: dummy images and soft dummy labels, updated together."""
+
+    name: ClassVar[str] = "dlg"
+    options_class: ClassVar[type[BaseModel]] = DLGOptions
+
+
+class _Search:
+    """The points of all restarts, advanced by one outer iteration at a time."""
+
+    def __init__(self, objective: ImageObjective, points: Tensor, options: DLGOptions) -> None:
+        self._objective = objective
+        self._options = options
+        self._lbfgs = LBFGSOptions(learning_rate=options.learning_rate, history=options.history)
+        self._joint = None
+        self.points = points
+        self.stalled = False
+        if options.schedule == "together":
+            self._joint = BatchedLBFGS(points, objective, self._lbfgs)
+            self.values = self._joint.values
+
+    def advance(self, iteration: int) -> None:
+        """One outer iteration."""
+        if self._joint is not None:
+            for _ in range(self._options.inner):
+                self._joint.step()
+            self.points, self.values = self._joint.points, self._joint.values
+            self.stalled = bool(self._joint.stalled.all())
+            return
+        part = self._objective.image_part((iteration - 1) % self._objective.batch).to(
+            self.points.device
+        )
+
+        def closure(moving: Tensor) -> tuple[Tensor, Tensor]:
+            values, slopes = self._objective(self.points.index_copy(1, part, moving))
+            return values, slopes[:, part]
+
+        # The other images have moved since this one's last turn, so its history starts afresh.
+        optimiser = BatchedLBFGS(self.points[:, part], closure, self._lbfgs)
+        for _ in range(self._options.inner):
+            optimiser.step()
+        self.points = self.points.index_copy(1, part, optimiser.points)
+        self.values = optimiser.values
+
+
+def starting_points(objective: ImageObjective, options: DLGOptions, model: ImageModel) -> Tensor:
+    """(R, D) dummy batches to start from, drawn on the CPU so that a seed means the same anywhere."""
+    points = torch.randn(options.restarts, objective.size)
+    if options.start == "gray":
+        points[:, : objective.pixels] = 0.5 + 0.1 * points[:, : objective.pixels]
+    return points.to(model.device, model.dtype)
+
+
+def in_double(model: ImageModel, precision: str) -> bool:
+    """Whether to search in float64: asked for, or cheap and possible."""
+    small = sum(parameter.numel() for parameter in model.parameters.values()) <= SMALL
+    return precision == "float64" or (
+        precision == "auto" and small and model.device.type != "mps"  # which has no float64
+    )

@@ -1,0 +1,103 @@
+"""The gradient distance of R dummy batches as a function of (R, D) points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from textleak.gradients import Distance, EngineMatcher, Recorder
+from textleak.update import SharedUpdate
+from textleak.vision.attacks.base import ImageSession
+from textleak.vision.batch import ImageBatch
+from textleak.vision.models.image_model import ImageModel
+from textleak.vision.reconstruction import ImageCandidate
+
+
+class ImageObjective:
+    """Gradient matching over images and, where the labels are not fixed, soft labels.
+
+    A point holds a dummy batch: its B*C*H*W brightnesses, then B*K label scores whose softmax are
+    the class probabilities (DLG, section 3.2).
+
+    Args:
+        model: the public model.
+        update: the shared update.
+        distance: how gradients are compared.
+        session: counts the evaluations.
+        labels: the fixed classes, one an image; None optimises soft labels.
+    """
+
+    def __init__(
+        self,
+        model: ImageModel,
+        update: SharedUpdate,
+        distance: Distance,
+        session: ImageSession,
+        labels: Sequence[int] | None = None,
+    ) -> None:
+        self._model = model
+        self._session = session
+        self._matcher = EngineMatcher(model.module, update.gradients, distance)
+        self.batch = batch_size(update)
+        self.pixels = self.batch * int(torch.tensor(model.shape).prod())
+        self.labels = None if labels is None else torch.tensor(list(labels), device=model.device)
+        self.size = self.pixels + (self.batch * model.classes if labels is None else 0)
+
+    def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """The distances (R,) at `points` (R, D), and their gradients (R, D)."""
+        leaf = points.detach().requires_grad_()
+        values = self.distances(leaf)
+        (slopes,) = torch.autograd.grad(values.sum(), leaf)
+        return values.detach(), slopes
+
+    def distances(self, points: Tensor) -> Tensor:
+        """The distances (R,) at `points` (R, D), differentiable."""
+        count = len(points)
+        images, probabilities = self.split(points)  # (R, B, C, H, W), (R, B, K)
+
+        def forward(_: Recorder) -> Tensor:
+            losses = self._model.losses(images.flatten(0, 1), probabilities.flatten(0, 1))
+            return losses.reshape(count, self.batch).mean(1)
+
+        self._session.evaluations += count
+        return self._matcher(forward, candidates=count, batch=self.batch)
+
+    def split(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """The images (R, B, C, H, W) and class probabilities (R, B, K) of points (R, D)."""
+        count, classes = len(points), self._model.classes
+        images = points[:, : self.pixels].reshape(count, self.batch, *self._model.shape)
+        if self.labels is not None:
+            fixed = F.one_hot(self.labels, classes).to(points)
+            return images, fixed.expand(count, -1, -1)
+        scores = points[:, self.pixels :].reshape(count, self.batch, classes)
+        return images, scores.softmax(2)
+
+    def image_part(self, image: int) -> Tensor:
+        """The places in a point that belong to one image of the batch and its label scores."""
+        each = self.pixels // self.batch
+        part = torch.arange(image * each, (image + 1) * each)
+        if self.labels is not None:
+            return part
+        classes = self._model.classes
+        start = self.pixels + image * classes
+        return torch.cat([part, torch.arange(start, start + classes)])
+
+    def candidate(self, points: Tensor, values: Tensor, *notes: str) -> ImageCandidate:
+        """The best of the points (R, D) by their values (R,), as a recovered batch."""
+        best = int(values.nan_to_num(torch.inf).argmin())
+        images, probabilities = self.split(points[best : best + 1].detach())
+        labels = self.labels if self.labels is not None else probabilities[0]
+        return ImageCandidate(ImageBatch(images[0].clone(), labels), float(values[best]), notes)
+
+
+def batch_size(update: SharedUpdate) -> int:
+    """How many images the attack looks for: one where the threat model does not tell."""
+    return update.metadata.batch_size or 1
+
+
+def squared_norm(update: SharedUpdate) -> float:
+    """The squared norm of everything shared: the L2 distance of a zero gradient."""
+    return float(sum(tensor.double().square().sum() for tensor in update.gradients.values()))

@@ -1,0 +1,93 @@
+"""A FedSGD client: one training step on private images, its gradients shared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from textleak.errors import ConfigError, DataError
+from textleak.gradients import parameter_gradients
+from textleak.threat_model import ThreatModel
+from textleak.update import SharedUpdate, UpdateMetadata
+from textleak.vision.batch import ImageBatch
+from textleak.vision.models.image_model import ImageModel
+
+
+@dataclass(frozen=True)
+class PrivateImages:
+    """The truth: what the client fed the model. Only `audit` and the metrics may see it."""
+
+    batch: ImageBatch
+
+
+class ImageClient:
+    """Turns private images into a shared update.
+
+    The model stays in evaluation mode: batch normalisation uses its fixed statistics, which are part
+    of the public model, so that an image's gradient does not depend on its neighbours.
+
+    Args:
+        model: the public model.
+        threat_model: what of the batch is granted to the attacker.
+        seed: draws the labels of images that have none.
+    """
+
+    def __init__(
+        self, model: ImageModel, threat_model: ThreatModel | None = None, *, seed: int = 0
+    ) -> None:
+        self.model = model
+        self.threat_model = threat_model or ThreatModel(lengths=False)
+        self.seed = seed
+
+    def prepare(self, pixels: Tensor, labels: Sequence[int | None] | None = None) -> PrivateImages:
+        """Check one batch of images and label it.
+
+        Args:
+            pixels: (B, C, H, W), brightness 0 to 1.
+            labels: the classes; one that is missing is drawn.
+
+        Raises:
+            DataError: images that do not fit the model or are not finite, or labels that do not fit.
+        """
+        if pixels.dim() != 4 or not len(pixels) or tuple(pixels.shape[1:]) != self.model.shape:
+            raise DataError(
+                f"expected images of shape (N, {', '.join(map(str, self.model.shape))}), "
+                f"got {tuple(pixels.shape)}"
+            )
+        if not bool(torch.isfinite(pixels).all()):
+            raise DataError("the images hold NaN or infinite values")
+        given = list(labels) if labels is not None else [None] * len(pixels)
+        if len(given) != len(pixels):
+            raise DataError(f"expected {len(pixels)} labels, one an image, got {len(given)}")
+        draw = torch.Generator().manual_seed(self.seed)
+        drawn = torch.randint(self.model.classes, (len(pixels),), generator=draw).tolist()
+        chosen = [
+            own if own is not None else by_lot for own, by_lot in zip(given, drawn, strict=True)
+        ]
+        if not all(0 <= label < self.model.classes for label in chosen):
+            raise DataError(f"labels must lie between 0 and {self.model.classes - 1}, got {chosen}")
+        device, dtype = self.model.device, self.model.dtype
+        classes = torch.tensor(chosen, device=device)
+        return PrivateImages(ImageBatch(pixels.to(device, dtype), classes))
+
+    def share(self, private: PrivateImages) -> SharedUpdate:
+        """One FedSGD step: the gradients that the threat model shares, with the public facts."""
+        names = [name for name in self.model.parameters if self.threat_model.shares(name)]
+        if not names:
+            patterns = ", ".join(self.threat_model.shared)
+            raise ConfigError(f"no parameter of the model matches the shared patterns {patterns!r}")
+        gradients = parameter_gradients(
+            self.model.module, lambda: self.model.loss(private.batch), names
+        )
+        granted = self.threat_model
+        metadata = UpdateMetadata(
+            task="image",
+            threat_model=granted,
+            batch_size=len(private.batch.pixels) if granted.batch_size else None,
+            labels=tuple((label,) for label in private.batch.classes) if granted.labels else None,
+            model=self.model.recipe,
+        )
+        return SharedUpdate(gradients, metadata)

@@ -1,0 +1,1 @@
+"""What an image attack shows and writes: the live view, the figure, the folder."""
