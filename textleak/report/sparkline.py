@@ -26,6 +26,8 @@ def sparkline(values: Sequence[float], width: int = 24) -> str:
         finite = [finite[round(index * step)] for index in range(width)]
     if min(finite) > 0:
         finite = [math.log(value) for value in finite]
+    largest = max(abs(value) for value in finite) or 1.0  # so that the span cannot overflow
+    finite = [value / largest for value in finite]
     low, high = min(finite), max(finite)
     span = (high - low) or 1.0
     return "".join(BARS[round((value - low) / span * (len(BARS) - 1))] for value in finite)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from textleak.attacks.subspace.completion import Completion, complete
+from textleak.attacks.subspace.completion import Completion, complete, heaviest_chain
 from textleak.attacks.subspace.pairs import Array, Pairs
 
 _MARGIN = 10.0  # a sentence is proven when every change of one word is this many times worse
@@ -105,6 +105,13 @@ def guesses(pairs: Pairs, assembly: Assembly, most: int) -> list[tuple[tuple[int
     """
     covered = assembly.covered(pairs)
     chosen: list[tuple[tuple[int, ...], Array]] = []
+    likeliest = heaviest_chain(pairs, np.where(pairs.settled, 1.5, 0.5))
+    if not assembly.proven and most and likeliest:
+        # Where nothing can be proven, the likeliest pair of each place is the first guess.
+        shares = np.bincount(pairs.places, minlength=pairs.width)[pairs.places]
+        weights = np.where(pairs.settled, 0.9, 0.9 / shares)[list(likeliest)]
+        chosen.append((likeliest, weights))
+        covered[list(likeliest)] = True
     for e, found in sorted(assembly.attempted.items(), key=lambda item: item[1].residual):
         if len(chosen) >= most:
             break

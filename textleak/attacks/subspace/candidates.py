@@ -40,8 +40,10 @@ class Candidates:
     stages: tuple[str, ...]
 
 
-def find_candidates(model: TextModel, update: SharedUpdate, layer: FirstLayer) -> Candidates:
-    """The word-place pairs that `update` allows."""
+def find_candidates(
+    model: TextModel, update: SharedUpdate, layer: FirstLayer, *, exact: bool = True
+) -> Candidates:
+    """The word-place pairs that `update` allows; by regression alone where not `exact`."""
     shared = update.gradients
     table = shared.get(model.adapter.word_table)
     at_places = shared.get(model.adapter.position_table)
@@ -50,6 +52,8 @@ def find_candidates(model: TextModel, update: SharedUpdate, layer: FirstLayer) -
     ids, rows, unsure = _input_rows(model, update, table)
     places = len(active_rows(at_places)) if at_places is not None else model.max_length
     position_rows = None if at_places is None else at_places[:places]
+    if position_rows is not None and not exact:
+        return _from_regression(ids, rows, position_rows)
     placed = place_words(layer, ids, rows, position_rows, places, unsure)
     if not placed.settled and position_rows is not None:
         return _from_regression(ids, rows, position_rows)

@@ -114,7 +114,7 @@ def complete(
             break
         if any(float((query.weights @ y).min()) <= 0 for query in queries.values()):
             break
-    return Completion(y, _chain(pairs, y), residual)
+    return Completion(y, heaviest_chain(pairs, y), residual)
 
 
 def _even(pairs: Pairs, usable: NDArray[np.bool_]) -> Array:
@@ -122,7 +122,7 @@ def _even(pairs: Pairs, usable: NDArray[np.bool_]) -> Array:
     return np.where(usable, 1.0 / counts[pairs.places], 0.0)
 
 
-def _chain(pairs: Pairs, y: Array) -> tuple[int, ...]:
+def heaviest_chain(pairs: Pairs, y: Array) -> tuple[int, ...]:
     """The heaviest pair of each place up to the first [SEP]; empty where a place has none."""
     chain: list[int] = []
     for t in range(pairs.width):

@@ -93,7 +93,7 @@ class Pairs:
             rows = torch.cat([rows, duals.vectors / duals.vectors.norm(dim=1, keepdim=True)])
         self._mix = _mixing(len(rows), measurements)
         rows = self._mix @ rows
-        measures = rows.view(len(rows), layer.heads, -1)  # (K, h, d)
+        measures = rows.view(len(rows), layer.heads, rows.shape[1] // layer.heads)  # (K, h, d)
         self._measured = torch.einsum("khd,ehd->hke", measures, self._v)
         self.opening = self.index[(frame.first, 0)]
         self._opening_query: Query | None = None
