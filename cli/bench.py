@@ -16,6 +16,8 @@ from .output import Output
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from textleak.bench.matching import Problem
+
 app = typer.Typer(add_completion=False)
 
 
@@ -26,9 +28,9 @@ def bench() -> None:
 
 @app.command()
 def matching(
-    model: Annotated[str, typer.Option("--model", "-m", help="A preset, minilm, a Hub id.")] = (
-        "bert-mini"
-    ),
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A preset, minilm, a Hub id; lenet, resnet20.")
+    ] = "bert-mini",
     tokens: Annotated[
         list[int] | None, typer.Option(min=2, help="Tokens a sequence, default 18; repeat.")
     ] = None,
@@ -46,21 +48,19 @@ def matching(
     """Time one distance and its gradient: the engine beside double backward, in one process.
 
     Both sides run the same masked-language-model forward, alternating. Seconds are per candidate.
+    A network for images (lenet, resnet20 …) is timed on 32×32 images in place of sentences.
     With --tokens or --restarts repeated the table has a row for each, and the JSON's own keys are
     those of the last.
     """
     output = Output(json=json)
     rows: list[dict[str, Any]] = []
     with output.busy(f"measuring {model} …"), _threads(threads) as used:
-        from textleak.bench.matching import masked_words, measure
+        from textleak.bench.matching import measure
         from textleak.gradients import Distance
-        from textleak.models import ModelOptions, load_model
         from textleak.report.header import versions
 
         compared = Distance(distance)
-        loaded = load_model(ModelOptions(name=model, weights_seed=seed, device=device or "cpu"))
-        for length in tokens or [18]:
-            problem = masked_words(loaded, length, batch, seed)
+        for length, problem in _problems(model, tokens or [18], batch, seed, device or "cpu"):
             for one in measure(problem, compared, restarts or [16], rounds):
                 setting = dict(model=model, tokens=length, batch=batch, threads=used)
                 rows.append({**setting, "ratio": one.ratio, **asdict(one)})
@@ -70,6 +70,27 @@ def matching(
         json_text.dumps({**whole, **rows[-1], "versions": versions(), "rows": rows}, indent=2)
         + "\n"
     )
+
+
+def _problems(
+    model: str, tokens: list[int], batch: int, seed: int, device: str
+) -> Iterator[tuple[int | None, Problem]]:
+    """What is timed: masked words at each length, or images, which have none."""
+    from textleak.vision.models.loading import NETWORKS
+
+    if model in NETWORKS:
+        from textleak.vision.bench import soft_labelled_images
+        from textleak.vision.models import ImageModelOptions, load_image_model
+
+        options = ImageModelOptions(name=model, shape=(3, 32, 32), weights_seed=seed, device=device)
+        yield None, soft_labelled_images(load_image_model(options), batch, seed)
+        return
+    from textleak.bench.matching import masked_words
+    from textleak.models import ModelOptions, load_model
+
+    loaded = load_model(ModelOptions(name=model, weights_seed=seed, device=device))
+    for length in tokens:
+        yield length, masked_words(loaded, length, batch, seed)
 
 
 @contextmanager
@@ -95,7 +116,10 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(
-            *(str(row[key]) for key in ("tokens", "batch", "restarts")),
+            *(
+                "–" if row[key] is None else str(row[key])
+                for key in ("tokens", "batch", "restarts")
+            ),
             f"{row['seconds_oracle'] * 1e3:.1f}",
             f"{row['seconds_engine'] * 1e3:.1f}",
             f"{row['floor_seconds'] * 1e3:.1f}",
