@@ -12,6 +12,7 @@ from textleak.attacks.subspace.completion import Completion, complete, heaviest_
 from textleak.attacks.subspace.pairs import Array, Pairs
 
 _MARGIN = 10.0  # a sentence is proven when every change of one word is this many times worse
+_NOISY_MARGIN = 3.0  # the same under noise, where only the gradient's check has the last word
 
 
 @dataclass
@@ -61,8 +62,9 @@ def is_proven(pairs: Pairs, chosen: tuple[int, ...], among: int = 64) -> bool:
     if not rows:
         return own < 1e-3
     near = pairs.residuals(torch.tensor(rows)).amax(1)
+    margin = _NOISY_MARGIN if pairs.span.noisy else _MARGIN
     # A twin one word away may be in the batch as well: then both residuals are at rounding level.
-    return own * _MARGIN < float(near.median()) and own < float(near.min()) * _MARGIN
+    return own * margin < float(near.median()) and own < float(near.min()) * margin
 
 
 def assemble(
@@ -148,6 +150,7 @@ def assemble_by_words(
     *,
     begin: Assembly | None = None,
     again: bool = True,
+    tries: int | None = None,
 ) -> Assembly:
     """Find the sentences of a batch where few pairs are settled: try each word at each place.
 
@@ -159,14 +162,15 @@ def assemble_by_words(
         report: called with every sentence.
         begin: what was found before.
         again: go on to words that found sentences hold, as long as contexts are unaccounted for.
+        tries: how many places of a word to try, in the order of the pairs; all by default.
     """
     assembly = begin or Assembly()
     framed = (pairs.frame.first, pairs.frame.last)
-    words = [w for w in np.unique(pairs.words).tolist() if w not in framed]
+    words = [w for w in dict.fromkeys(pairs.words.tolist()) if w not in framed]
     for word in sorted(words, key=lambda w: int((pairs.words == w).sum())):
         if any(word in pairs.sentence(chosen) for chosen in assembly.proven):
             continue
-        for e in np.flatnonzero(pairs.words == word).tolist():
+        for e in np.flatnonzero(pairs.words == word).tolist()[:tries]:
             if tokens_of(pairs, assembly) >= pairs.span.rank:
                 return assembly
             if _try(pairs, assembly, e, 0, np.random.default_rng(0)):

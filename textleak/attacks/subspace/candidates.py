@@ -22,6 +22,9 @@ from textleak.models.text_model import TextModel
 from textleak.update import SharedUpdate
 
 
+_OPEN, _LEAST = 600, 20  # open pairs under noise: in all, and of a place
+
+
 @dataclass(frozen=True)
 class Candidates:
     """The pairs that may occur, and which are proven.
@@ -73,13 +76,21 @@ def find_candidates(
 
 
 def _from_regression(ids: Tensor, rows: Tensor, position_rows: Tensor) -> Candidates:
-    """Pairs where noise hides the exact relations; what stands alone at its place counts as settled."""
-    likely, alone = likely_pairs(rows, position_rows)
+    """Pairs where noise hides the exact relations, likeliest first.
+
+    What stands alone at its place counts as settled. The open pairs are as many of each place as
+    completion can weigh against each other: least squares misses true ones where words repeat.
+    """
+    strength, alone = likely_pairs(rows, position_rows)
+    each = max(_OPEN // strength.shape[1], _LEAST)
+    ranks = strength.argsort(0, descending=True).argsort(0)  # (W, T)
+    loose = ((ranks < each) & ~alone).nonzero()
+    order = strength[loose[:, 0], loose[:, 1]].argsort(descending=True)
     settled = [(int(ids[w]), t) for w, t in alone.nonzero().tolist()]
-    loose = [(int(ids[w]), t) for w, t in (likely & ~alone).nonzero().tolist()]
-    note = f"{len(ids)} words; under noise {len(settled)} pairs likely, {len(loose)} open"
-    flags = [True] * len(settled) + [False] * len(loose)
-    return Candidates(settled + loose, flags, rows[:0], (note,))
+    opened = [(int(ids[w]), t) for w, t in loose[order].tolist()]
+    note = f"{len(ids)} words; under noise {len(settled)} pairs likely, {len(opened)} open"
+    flags = [True] * len(settled) + [False] * len(opened)
+    return Candidates(settled + opened, flags, rows[:0], (note,))
 
 
 def _from_span(model: TextModel, update: SharedUpdate, layer: FirstLayer) -> Candidates:
@@ -132,7 +143,7 @@ def context_duals_of(
     behind = update.gradients.get(parts.attention_output(0) + "weight")
     if behind is None or any(name not in update.gradients for name in names):
         return None
-    if span.rank >= behind.shape[1] or not len(found.deltas):
+    if span.noisy or span.rank >= behind.shape[1] or not len(found.deltas):
         return None
     words, places = (torch.tensor(column) for column in zip(*found.pairs, strict=True))
     gradient = torch.cat([update.gradients[name].double() for name in names])
