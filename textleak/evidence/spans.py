@@ -122,5 +122,7 @@ def spectral_rank(values: Tensor) -> int:
 
 _STEEP = torch.tensor(10.0).log().item()  # a smaller step than a decade is no edge of a spectrum
 _ROUNDING = 2e-6  # the floor of a single-precision gradient's spectrum lies well below
-_FLAT = 10.0  # between the middle and the last tenth: 5 in noise, 17 and more in signals that fill it
+_FLAT = (
+    10.0  # between the middle and the last tenth: 5 in noise, 17 and more in signals that fill it
+)
 _FAINT = 0.02  # a direction of less weight is all signal

@@ -16,12 +16,18 @@ from textleak.evidence.pairs import pairs_in_span
 from textleak.evidence.places import place_words
 from textleak.evidence.regression import likely_pairs
 from textleak.evidence.spans import Span, row_span
-from textleak.evidence.words import active_rows, tied_words, untied_words
+from textleak.evidence.words import (
+    active_rows,
+    correlated_rows,
+    is_noisy,
+    tied_words,
+    untied_words,
+)
 from textleak.models import bert_parts as parts
 from textleak.models.text_model import TextModel
 from textleak.update import SharedUpdate
 
-
+_SHORTEST = 2  # places of a sentence: [CLS] and [SEP]
 _OPEN, _LEAST = 600, 20  # open pairs under noise: in all, and of a place
 
 
@@ -53,7 +59,9 @@ def find_candidates(
     if table is None:
         return _from_span(model, update, layer)
     ids, rows, unsure = _input_rows(model, update, table)
-    places = len(active_rows(at_places)) if at_places is not None else model.max_length
+    places = model.max_length if at_places is None else _places(table, at_places)
+    if places < _SHORTEST:
+        return Candidates([], [], rows[:0], (f"{len(ids)} words; noise hides their places",))
     position_rows = None if at_places is None else at_places[:places]
     if position_rows is not None and not exact:
         return _from_regression(ids, rows, position_rows)
@@ -73,6 +81,12 @@ def find_candidates(
     flags = [True] * len(settled) + [False] * len(loose)
     deltas = torch.stack([*placed.settled.values()]) if settled else rows[:0]
     return Candidates(settled + loose, flags, deltas, (note,))
+
+
+def _places(table: Tensor, at_places: Tensor) -> int:
+    """How many places the batch uses."""
+    used = len(active_rows(at_places))
+    return max(used, len(correlated_rows(table, at_places)[1])) if is_noisy(at_places) else used
 
 
 def _from_regression(ids: Tensor, rows: Tensor, position_rows: Tensor) -> Candidates:
@@ -116,8 +130,10 @@ def _input_rows(
 ) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
     """The batch's words, their rows, and which rows are one of several alternatives."""
     if model.task == "classification":
-        used = untied_words(table)
-        return used.ids, used.deltas, {}
+        used = untied_words(table, update.gradients.get(model.adapter.position_table))
+        frame = torch.tensor([model.tokenizer.cls_token_id, model.tokenizer.sep_token_id])
+        ids = torch.unique(torch.cat([used.ids, frame]))  # no sentence goes without these
+        return ids, table[ids].double(), {}
     used = tied_words(table)
     bias_gradient = update.gradients.get(parts.DECODER_BIAS)
     if bias_gradient is None:
@@ -133,6 +149,12 @@ def context_span(update: SharedUpdate, rank: int | None = None) -> Span | None:
     """The span of layer 0's attention contexts, if its gradient is shared."""
     gradient = update.gradients.get(parts.attention_output(0) + "weight")
     return None if gradient is None else row_span([gradient], rank)
+
+
+def everything(layer: FirstLayer) -> Span:
+    """The span that excludes nothing, for contexts of which nothing is shared."""
+    width = layer.words.shape[1]
+    return Span(torch.eye(width).double(), torch.zeros(0, width).double())
 
 
 def context_duals_of(

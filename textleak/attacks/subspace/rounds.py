@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textleak.attacks.subspace.assembly import (
     Assembly,
@@ -16,6 +16,7 @@ from textleak.attacks.subspace.candidates import (
     Candidates,
     context_duals_of,
     context_span,
+    everything,
     find_candidates,
 )
 from textleak.attacks.subspace.deflation import FITS, deflated, fit_logit_gradients
@@ -62,9 +63,11 @@ def solve_round(
     # Noise and rounding to half precision hide exact relations; the regressions are robust to them.
     found = find_candidates(model, update, layer, exact=span is None or not span.noisy)
     frame = Frame(int(model.tokenizer.cls_token_id), int(model.tokenizer.sep_token_id))
-    if span is None or (frame.first, 0) not in found.pairs:
-        return Outcome([], found, None, [], False, [*found.stages, "no context span"])
-    duals = context_duals_of(update, layer, found, span)
+    if not found.pairs:
+        return Outcome([], found, None, [], False, list(found.stages))
+    found = with_opening(found, frame)
+    duals = None if span is None else context_duals_of(update, layer, found, span)
+    span = span or everything(layer)
     pairs = Pairs(layer, found.pairs, found.settled, span, frame, duals)
 
     def tell(assembly: Assembly) -> None:
@@ -79,15 +82,23 @@ def solve_round(
     sentences = [pairs.sentence(chosen) for chosen in assembly.proven]
     complete = tokens_of(pairs, assembly) == span.rank and not full and not span.noisy
     size = update.metadata.batch_size
-    most = len(pairs) if size is None else max(size - len(sentences), 0)
+    most = None if size is None else max(size - len(sentences), 0)
     unproven = [
         (pairs.sentence(chosen), weights.tolist())
         for chosen, weights in guesses(pairs, assembly, most)
     ]
     note = f"{len(sentences)} sentences" + (", all" if complete else "")
-    note = "contexts fill the width: no proof" if full else note
+    note = "contexts not shared, or too many for the width: no proof" if full else note
     stages = [*found.stages, note]
     return Outcome(sentences, found, None if full else span.rank, unproven, complete, stages)
+
+
+def with_opening(found: Candidates, frame: Frame) -> Candidates:
+    """`found` with the pair that opens every sentence, which noise may have hidden."""
+    opening = (frame.first, 0)
+    if opening in found.pairs:
+        return found
+    return replace(found, pairs=[*found.pairs, opening], settled=[*found.settled, False])
 
 
 def remainder(
