@@ -67,5 +67,5 @@ def capture(
     values = sum(gradient.numel() for gradient in update.gradients.values())
     size = output.stat().st_size / 1e6
     print(f"{output}: {len(update.gradients)} gradients, {values:,} values, {size:.1f} MB")
-    print(update.metadata.threat_model.describe())
+    print(update.metadata.threat_model.describe(loaded.task))
     return 0
