@@ -49,27 +49,18 @@ def attack(
     output = Output(json=json, save=save, quiet=quiet)
 
     with output.busy(f"loading {run.model} …"):
-        from textleak.audit import audit_client
+        from textleak.audit import setup
 
-        from . import preparing
         from .recording import conduct
 
-        batches = preparing.private_text(run)
-        chosen = preparing.build_attack(run)
-        loaded = preparing.open_model(run)
-    header = preparing.run_header("attack", run, loaded, chosen, run.threat_model)
+        batches = setup.private_text(run)
+        chosen = setup.build_attack(run)
+        loaded = setup.open_model(run)
+    header = setup.run_header("attack", run, loaded, chosen, run.threat_model)
     return conduct(
         output,
         run,
         header,
-        preparing.model_pieces(loaded),
-        lambda watcher: audit_client(
-            loaded,
-            chosen,
-            batches,
-            options=preparing.client_options(run),
-            threat_model=run.threat_model,
-            seed=run.seed,
-            watcher=watcher,
-        ),
+        setup.model_pieces(loaded),
+        lambda watcher: setup.run_audit(run, loaded, chosen, batches, watcher),
     )

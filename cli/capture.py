@@ -54,13 +54,12 @@ def capture(
     check_writable(output)
 
     with Output().busy(f"loading {run.model} …"):
+        from textleak.audit import setup
         from textleak.client import Client
 
-        from . import preparing
-
-        batches = preparing.private_text(run.merged({"batch_size": None}))
-        loaded = preparing.open_model(run)
-    client = Client(loaded, preparing.client_options(run), run.threat_model)
+        batches = setup.private_text(run.merged({"batch_size": None}))
+        loaded = setup.open_model(run)
+    client = Client(loaded, setup.client_options(run), run.threat_model)
     update = client.share(client.prepare(batches[0].sentences, batches[0].labels))
     output.parent.mkdir(parents=True, exist_ok=True)
     update.save(output)

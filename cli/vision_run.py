@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from textleak.audit.setup import checked_device
 from textleak.config import problem
 from textleak.defences import Defences
 from textleak.errors import ConfigError, unknown
@@ -30,7 +31,6 @@ from textleak.vision.report.screen import ImageScreen
 from textleak.vision.report.views import final_view, gallery
 
 from .output import Output
-from .preparing import checked_device
 
 INTERRUPTED = 130
 

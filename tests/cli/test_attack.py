@@ -130,7 +130,7 @@ def test_an_interruption_while_the_model_loads(
     def stop(*anything: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("textleak_cli.preparing.open_model", stop)
+    monkeypatch.setattr("textleak.audit.setup.open_model", stop)
     outcome = attack("--sentence", TEXT, "--save", "run")
     assert outcome.code == 130
     assert outcome.err == "textleak: interrupted before the attack began\n"

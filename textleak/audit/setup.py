@@ -1,14 +1,19 @@
-"""From a configuration to the things that it names: the model, the attack, the private text."""
+"""From a configuration to the things that it names: the model, the attack, the private text.
+
+The commands and the grid both build their runs here, so that a run means the same in either.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from pydantic import ValidationError
 
 from textleak.attacks import ATTACKS
-from textleak.audit import PrivateText
+from textleak.audit.result import Audit
+from textleak.audit.run import NO_WATCHER, AttackCall, PrivateText, Watcher, audit_client
 from textleak.client import ClientOptions
 from textleak.client.reading import in_batches, read_sentences
 from textleak.config import RunConfig, problem
@@ -69,19 +74,23 @@ def build_attack(config: RunConfig) -> Any:
 
 
 def open_model(config: RunConfig) -> TextModel:
-    """Load the model of `config`."""
-    device = checked_device(config.device)
+    """Load the model of `config`, with the threads that it asks for."""
+    options = model_options(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    options = ModelOptions(
+    return load_model(options, config.task)
+
+
+def model_options(config: RunConfig) -> ModelOptions:
+    """Which model `config` names; raise ConfigError if its device is not here."""
+    return ModelOptions(
         name=config.model,
         weights=config.weights,
         weights_seed=config.weights_seed,
         activation=config.activation,
         num_labels=config.num_labels,
-        device=device,
+        device=checked_device(config.device),
     )
-    return load_model(options, config.task)
 
 
 def checked_device(name: str) -> str:
@@ -97,6 +106,25 @@ def checked_device(name: str) -> str:
 def client_options(config: RunConfig) -> ClientOptions:
     """How the client of `config` trains."""
     return ClientOptions(mask_rate=config.mask_rate, dropout=config.dropout, seed=config.seed)
+
+
+def run_audit(
+    config: RunConfig,
+    model: TextModel,
+    attack: AttackCall,
+    batches: Sequence[PrivateText],
+    watcher: Watcher = NO_WATCHER,
+) -> Audit:
+    """Audit `batches` as `config` says; see `audit_client`."""
+    return audit_client(
+        model,
+        attack,
+        batches,
+        options=client_options(config),
+        threat_model=config.threat_model,
+        seed=config.seed,
+        watcher=watcher,
+    )
 
 
 def run_header(
