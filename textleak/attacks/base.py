@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from textleak.attacks.running import Run, carry_out
 from textleak.attacks.verification import verify
+from textleak.defences import Defences
 from textleak.events import Event, Finished, Iteration, OnEvent, Started
 from textleak.gradients import Agreement
 from textleak.models.batch import IGNORED, TokenBatch
@@ -78,9 +79,11 @@ class Attack(ABC, Generic[OptionsT]):
 
         Raises:
             UpdateError: the update does not fit the model.
+            ConfigError: the update names a defence that is not known.
             KeyboardInterrupt: interrupted before anything was found.
         """
         check_fits(update, model.parameters)
+        Defences.parse(update.metadata.defences)
         session = Session(model, on_event)
         session.emit(Started(attack=self.name))
         candidate, check, interrupted = carry_out(
