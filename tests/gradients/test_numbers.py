@@ -17,10 +17,10 @@ from textleak.gradients import (
     OracleMatcher,
     parameter_gradients,
     relative_error,
-    smooth,
 )
 from textleak.gradients.engine.lowrank import compress
 from textleak.gradients.layers import wide
+from textleak.gradients.quick import smooth
 from textleak.gradients.quick.interception import QuickSecondDerivatives
 
 
