@@ -19,8 +19,7 @@ from textleak.gradients import (
     relative_error,
 )
 from textleak.gradients.engine.lowrank import compress
-from textleak.gradients.layers import wide
-from textleak.gradients.quick import smooth
+from textleak.gradients.quick import smooth, wide
 from textleak.gradients.quick.interception import QuickSecondDerivatives
 
 
