@@ -60,7 +60,12 @@ def text_learner(given: argparse.Namespace) -> TextLearner:
     if labels is None:
         raise SystemExit("utility: expected a label beside every text")
     model = load_model(
-        ModelOptions(name=given.model or "minilm", num_labels=max(labels) + 1), "classification"
+        ModelOptions(
+            name=given.model or "minilm",
+            activation=given.activation,
+            num_labels=max(labels) + 1,
+        ),
+        "classification",
     )
     return TextLearner(model, sentences, labels, *split(len(sentences), given.test))
 
@@ -74,7 +79,7 @@ def image_learner(given: argparse.Namespace) -> ImageLearner:
     model = load_image_model(
         ImageModelOptions(
             name=given.model or "lenet", shape=(channels, height, width),
-            classes=max(10, int(labels.max()) + 1), init="default",
+            classes=max(10, int(labels.max()) + 1), init="default", activation=given.activation,
         )
     )  # fmt: skip
     return ImageLearner(model, ImageBatch(found.pixels, labels), *split(count, given.test))
@@ -129,6 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--model")
+    parser.add_argument("--activation", default="keep")
     parser.add_argument(
         "--defence", action="append", help="as on the command line; + joins several"
     )
