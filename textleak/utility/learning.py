@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from textleak.defences import Defences, Memory
 from textleak.training import train
+from textleak.training.step import Loss
 from textleak.update import SharedUpdate, UpdateMetadata
 
 
@@ -89,7 +90,7 @@ def _train(learner: Learner, defences: Defences, options: LearningOptions) -> No
         gradients = train(
             learner.module,
             plan,
-            lambda chosen, rows=rows: learner.loss([rows[i] for i in chosen]),
+            _loss_of(learner, rows),
             count=len(rows),
             seed=seed,
         )
@@ -99,3 +100,8 @@ def _train(learner: Learner, defences: Defences, options: LearningOptions) -> No
             parameters[name].grad = shared[name].to(parameters[name])
         solver.step()
     solver.zero_grad()
+
+
+def _loss_of(learner: Learner, rows: Sequence[int]) -> Loss:
+    """The loss of an exchange's examples, by their places among its `rows`."""
+    return lambda chosen: learner.loss([rows[i] for i in chosen])
