@@ -65,9 +65,7 @@ def invert(
         loaded = setup.open_model(run)
         received.check_same_model(shared, loaded)
     granted = shared.metadata
-    header = setup.run_header(
-        "invert", run, loaded, chosen, granted.threat_model, granted.defences
-    )
+    header = setup.run_header("invert", run, loaded, chosen, granted.threat_model, granted.defences)
     return conduct(
         output,
         run,
