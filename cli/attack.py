@@ -27,6 +27,7 @@ def attack(
     dropout: o.Dropout = None,
     mask_rate: o.MaskRate = None,
     share: o.Share = None,
+    defence: o.Defence = None,
     attack: o.AttackName = None,
     labels: o.Labels = None,
     settings: o.Settings = None,
@@ -43,7 +44,7 @@ def attack(
         sentences=sentence, file=file, batch_size=batch_size, classes=classes, model=model,
         weights=weights, weights_seed=weights_seed, activation=activation, num_labels=num_labels,
         task=task, device=device, threads=threads, dropout=dropout, mask_rate=mask_rate,
-        share=share, attack=attack, labels=labels, seed=seed, every=every,
+        share=share, defences=defence, attack=attack, labels=labels, seed=seed, every=every,
     )  # fmt: skip
     run = o.resolve(config, given, settings)
     output = Output(json=json, save=save, quiet=quiet)
@@ -55,8 +56,9 @@ def attack(
 
         batches = setup.private_text(run)
         chosen = setup.build_attack(run)
+        setup.build_defences(run)
         loaded = setup.open_model(run)
-    header = setup.run_header("attack", run, loaded, chosen, run.threat_model)
+    header = setup.run_header("attack", run, loaded, chosen)
     return conduct(
         output,
         run,

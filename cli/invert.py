@@ -64,8 +64,7 @@ def invert(
         chosen = setup.build_attack(run)
         loaded = setup.open_model(run)
         received.check_same_model(shared, loaded)
-    granted = shared.metadata
-    header = setup.run_header("invert", run, loaded, chosen, granted.threat_model, granted.defences)
+    header = setup.run_header("invert", run, loaded, chosen, shared.metadata)
     return conduct(
         output,
         run,

@@ -75,10 +75,7 @@ def attack(
     activation: o.Activation = None,
     device: o.Device = None,
     threads: o.Threads = None,
-    defence: Annotated[
-        list[str] | None,
-        _option("--defence", help="As gaussian:std=1e-3; repeat for several.", panel=CLIENT),
-    ] = None,
+    defence: o.Defence = None,
     share: o.Share = None,
     labels_known: Annotated[
         bool, _option("--labels-known", help="Grant the labels to the attacker.", panel=CLIENT)

@@ -14,15 +14,16 @@ from pydantic import ValidationError
 from textleak.attacks import ATTACKS
 from textleak.audit.result import Audit
 from textleak.audit.run import NO_WATCHER, AttackCall, PrivateText, Watcher, audit_client
-from textleak.client import ClientOptions
+from textleak.client import Client, ClientOptions
 from textleak.client.reading import in_batches, read_sentences
 from textleak.config import RunConfig, problem
+from textleak.defences import Defences
 from textleak.errors import ConfigError, DataError, unknown
 from textleak.metrics.sentence import SentenceFrame
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.report.header import RunHeader, versions
 from textleak.report.pieces import Pieces
-from textleak.threat_model import ThreatModel
+from textleak.update import UpdateMetadata
 
 
 def private_text(config: RunConfig) -> list[PrivateText]:
@@ -108,6 +109,16 @@ def client_options(config: RunConfig) -> ClientOptions:
     return ClientOptions(mask_rate=config.mask_rate, dropout=config.dropout, seed=config.seed)
 
 
+def build_defences(config: RunConfig) -> Defences:
+    """The defences of `config`; raise ConfigError if one is not valid."""
+    return Defences.parse(config.defences)
+
+
+def client_of(config: RunConfig, model: TextModel) -> Client:
+    """The client of `config`."""
+    return Client(model, client_options(config), config.threat_model, build_defences(config))
+
+
 def run_audit(
     config: RunConfig,
     model: TextModel,
@@ -122,6 +133,7 @@ def run_audit(
         batches,
         options=client_options(config),
         threat_model=config.threat_model,
+        defences=build_defences(config),
         seed=config.seed,
         watcher=watcher,
     )
@@ -132,11 +144,23 @@ def run_header(
     config: RunConfig,
     model: TextModel,
     attack: Any,
-    threat_model: ThreatModel,
-    defences: tuple[str, ...] = (),
+    received: UpdateMetadata | None = None,
 ) -> RunHeader:
-    """What a run of `attack` assumes."""
-    recipe = model.recipe
+    """What a run of `attack` assumes.
+
+    Args:
+        command: the command that runs it.
+        config: the run's configuration.
+        model: the public model.
+        attack: the attack with its options.
+        received: what an update from elsewhere says of itself; by `config` where None.
+    """
+    recipe, defences = model.recipe, build_defences(config)
+    said = received or UpdateMetadata(
+        threat_model=defences.assumed(config.threat_model),
+        defences=defences.specs,
+        privacy=defences.guarantee,
+    )
     return RunHeader(
         command=command,
         attack=config.attack,
@@ -146,8 +170,9 @@ def run_header(
         weights_seed=recipe.weights_seed,
         activation=recipe.activation,
         task=model.task,
-        threat_model=threat_model,
-        defences=defences,
+        threat_model=said.threat_model,
+        defences=said.defences,
+        privacy=said.privacy,
         seed=config.seed,
         model_notes=model.notes,
         versions=versions(),

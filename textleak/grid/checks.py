@@ -9,13 +9,14 @@ from typing import TypeVar
 from textleak.attacks import ATTACKS
 from textleak.audit.setup import build_attack, checked_device
 from textleak.config import RunConfig
-from textleak.defences import parse_defence
+from textleak.defences import Defences, parse_defence
 from textleak.errors import ConfigError, TextleakError, unknown
 from textleak.grid.config import AttackEntry, GridConfig, ModelEntry
 from textleak.grid.texts import LoadedTexts, load_texts
 from textleak.models import ModelOptions
 from textleak.models.inspection import ModelFacts, inspect_model
 from textleak.threat_model import ThreatModel
+from textleak.update import shared_names
 
 Found = TypeVar("Found")
 Where = Sequence[str | int]
@@ -39,6 +40,7 @@ def check_grid(config: GridConfig, locate: Locate) -> tuple[list[LoadedTexts], F
     for i, specs in enumerate(config.defences):
         for j, spec in enumerate(specs):
             _at(locate, ("defences", i, j), partial(parse_defence, spec))
+        _at(locate, ("defences", i), partial(Defences.parse, specs))
     texts = _check_texts(config, locate)
     facts: Facts = {}
     for i, model in enumerate(config.models):
@@ -86,11 +88,21 @@ def _check_attack(attack: AttackEntry, where: Where, locate: Locate) -> None:
 
 
 def _check_shares(config: GridConfig, facts: ModelFacts, locate: Locate) -> None:
+    """Every cell must share something of the model."""
     for i, patterns in enumerate(config.shares):
-        shared = ThreatModel(shared=patterns)
-        if not any(shared.shares(name) for name in facts.parameters):
-            what = f"no parameter of the model matches the shared patterns {', '.join(patterns)!r}"
-            raise locate(("shares", i), what)
+        granted = ThreatModel(shared=patterns)
+        _at(locate, ("shares", i), partial(shared_names, facts.parameters, granted))
+        for j, specs in enumerate(config.defences):
+            _at(locate, ("defences", j), partial(_plan, config, facts, granted, specs))
+
+
+def _plan(
+    config: GridConfig, facts: ModelFacts, granted: ThreatModel, specs: tuple[str, ...]
+) -> None:
+    """Plan the client's training, which refuses defences that do not fit."""
+    defences = Defences.parse(specs)
+    names = shared_names(facts.parameters, defences.assumed(granted))
+    defences.plan(names, dropout=config.dropout)
 
 
 def _misfit(texts: LoadedTexts, facts: ModelFacts, task: str) -> str | None:

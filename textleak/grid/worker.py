@@ -56,7 +56,7 @@ def _done(run: GridRun, model: TextModel, started: float) -> GridRecord:
     config = run.config
     attack = setup.build_attack(config)
     audit = setup.run_audit(config, model, attack, setup.private_text(config))
-    header = setup.run_header("audit", config, model, attack, config.threat_model)
+    header = setup.run_header("audit", config, model, attack)
     pieces = setup.model_pieces(model)
     for sequence in audit.sequences:
         pieces(sequence.recovered_ids)

@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from textleak.attacks.base import Attack, Session, verify
+from textleak.attacks.base import Attack, Session
 from textleak.attacks.dlg.discrete import Scored, Search
 from textleak.attacks.dlg.dummy import make_dummy
 from textleak.attacks.dlg.facts import gather_facts, place_scores
@@ -18,6 +18,7 @@ from textleak.attacks.dlg.matching import Iterate, Objective, minimise
 from textleak.attacks.dlg.moves import Place, free_places
 from textleak.attacks.dlg.options import DlgOptions, DlgPaperOptions
 from textleak.attacks.scoring import BatchScorer
+from textleak.attacks.verification import verify
 from textleak.decoding import Nearest
 from textleak.evidence.spans import row_span
 from textleak.gradients import MATCHERS, Distance, Matcher
