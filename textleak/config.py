@@ -91,8 +91,11 @@ class RunConfig(BaseModel):
 
 
 def problem(error: ValidationError, schema: type[BaseModel]) -> tuple[tuple[str | int, ...], str]:
-    """The first problem of a validation: where it is, and one line that says what is wrong."""
-    first = error.errors()[0]
+    """A validation's first problem: where it is, and one line that says what is wrong.
+
+    An unknown key goes first: another that is missing is often the same one, misspelt.
+    """
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     where = tuple(first["loc"])
     path = ".".join(str(part) for part in where)
     if first["type"] == "extra_forbidden":
@@ -102,6 +105,8 @@ def problem(error: ValidationError, schema: type[BaseModel]) -> tuple[tuple[str 
         return where, unknown(f"key{place}", key, inner.model_fields)
     if first["type"] == "missing":
         return where, f"{path}: it is missing"
+    if first["type"] == "too_short":
+        return where, f"{path}: expected at least one, got none"
     what = lower_first(first["msg"].removeprefix("Value error, "))
     if first["type"] == "value_error":
         return where, f"{path}: {what}" if path else what

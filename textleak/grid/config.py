@@ -167,6 +167,8 @@ class GridConfig(BaseModel):
         dropout: the client trains with dropout on.
         device: where it all runs.
         threads: torch threads of one run; the cores divided by the workers where not given.
+        time_limit: seconds after which a run is given up as failed; none where not given. What is
+            near it fails on one machine and not on another.
     """
 
     model_config = SCHEMA
@@ -184,6 +186,7 @@ class GridConfig(BaseModel):
     dropout: bool = False
     device: str = "cpu"
     threads: int | None = Field(default=None, ge=1)
+    time_limit: float | None = Field(default=None, gt=0)
 
 
 def defence_title(specs: tuple[str, ...]) -> str:

@@ -58,11 +58,19 @@ class Cell(BaseModel):
 
 @dataclass(frozen=True)
 class GridRun:
-    """One update to make and attack."""
+    """One update to make and attack.
+
+    Attributes:
+        cell: its place in the grid.
+        config: its full configuration.
+        key: a digest of what its result depends on.
+        time_limit: seconds after which it is given up.
+    """
 
     cell: Cell
     config: RunConfig
     key: str
+    time_limit: float | None = None
 
 
 def plan_runs(
@@ -108,12 +116,18 @@ def plan_runs(
                     in_batches(part.sentences, part.labels, size)
                 ):
                     cell = Cell(texts=part.title, index=index, batch_size=size, seed=seed, **names)
-                    runs.append(_run(cell, base, sentences, labels))
+                    runs.append(_run(cell, base, sentences, labels, config.time_limit))
     _check_distinct(runs)
     return runs
 
 
-def _run(cell: Cell, base: RunConfig, sentences: list[str], labels: list[int] | None) -> GridRun:
+def _run(
+    cell: Cell,
+    base: RunConfig,
+    sentences: list[str],
+    labels: list[int] | None,
+    time_limit: float | None,
+) -> GridRun:
     config = base.model_copy(
         update=dict(
             sentences=tuple(sentences),
@@ -121,7 +135,7 @@ def _run(cell: Cell, base: RunConfig, sentences: list[str], labels: list[int] | 
             seed=cell.seed + cell.index,
         )
     )
-    return GridRun(cell, config, run_key(cell, config))
+    return GridRun(cell, config, run_key(cell, config), time_limit)
 
 
 def run_key(cell: Cell, config: RunConfig) -> str:
@@ -145,5 +159,6 @@ def _check_distinct(runs: Sequence[GridRun]) -> None:
         for mark in (run.key, run.cell):
             other = seen.setdefault(mark, run)
             if other is not run:
-                names = sorted({run.cell.title, other.cell.title})
-                raise ConfigError(f"two runs of the grid are the same: {' and '.join(names)}")
+                raise ConfigError(
+                    f"two runs of the grid are the same, or have the same titles: {run.cell.title}"
+                )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +15,7 @@ from textleak.grid.plan import Cell
 from textleak.report.record import RunRecord
 
 RESULTS, LOCK = "results.jsonl", ".lock"
+_TIMINGS = ("seconds", "seconds_per_evaluation")
 
 
 class GridRecord(BaseModel):
@@ -48,6 +49,16 @@ class GridRecord(BaseModel):
     def to_line(self) -> str:
         """One line of JSON."""
         return self.model_dump_json(by_alias=True) + "\n"
+
+    def without_timings(self) -> dict[str, Any]:
+        """What must be the same whenever and wherever the run is carried out."""
+        return cast(dict[str, Any], _untimed(self.model_dump(mode="json")))
+
+
+def _untimed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _untimed(v) for k, v in value.items() if k not in _TIMINGS}
+    return [_untimed(entry) for entry in value] if isinstance(value, list) else value
 
 
 def read_results(folder: str | Path) -> list[GridRecord]:
