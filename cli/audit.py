@@ -23,6 +23,10 @@ def audit(
     texts: Annotated[
         str | None, typer.Option(help="A .txt or .jsonl in the place of the grid's texts.")
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="In the place of the grid's models; repeat."),
+    ] = None,
     count: Annotated[
         int | None, typer.Option(min=1, help="Take so many of each set of texts.")
     ] = None,
@@ -55,8 +59,7 @@ def audit(
 
         command = GridCommand.prepared(
             *(shown, source, folder),
-            texts=texts,
-            count=count,
+            given=dict(texts=texts, models=model, count=count),
             workers=workers,
             executor=executor,
             address=ray_address,

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from textleak.grid.conduct import Outstanding, conduct, outstanding, write_grid
 from textleak.grid.executors import Executor, build_executor, cores
@@ -46,20 +47,19 @@ class GridCommand:
         source: YamlSource,
         folder: Path,
         *,
-        texts: str | None = None,
-        count: int | None = None,
+        given: dict[str, Any],
         workers: int | None = None,
         executor: str = "local",
         address: str | None = None,
         retry_failed: bool = False,
     ) -> GridCommand:
-        """Check everything that `source` and the command line name.
+        """Check everything that `source` and the command line name; `given` overrides the grid.
 
         Raises:
             TextleakError: something is not valid.
         """
         at_a_time = workers or cores()
-        grid = prepare_grid(source, workers=at_a_time, texts=texts, count=count)
+        grid = prepare_grid(source, workers=at_a_time, **given)
         engine = build_executor(executor, at_a_time, grid.threads, address)
         return cls(shown, grid, folder, retry_failed, engine, at_a_time)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textleak.errors import ConfigError
 from textleak.grid.checks import check_grid
-from textleak.grid.config import GridConfig, TextSet
+from textleak.grid.config import GridConfig, ModelEntry, TextSet
 from textleak.grid.estimate import Costs
 from textleak.grid.executors import default_threads
 from textleak.grid.plan import GridRun, plan_runs
@@ -52,7 +53,12 @@ class PreparedGrid:
 
 
 def prepare_grid(
-    source: YamlSource, *, workers: int, texts: str | None = None, count: int | None = None
+    source: YamlSource,
+    *,
+    workers: int,
+    texts: str | None = None,
+    models: Sequence[str] | None = None,
+    count: int | None = None,
 ) -> PreparedGrid:
     """Check everything in `source` and plan its runs.
 
@@ -60,12 +66,15 @@ def prepare_grid(
         source: the grid's YAML.
         workers: runs carried out at a time.
         texts: a file that takes the place of the grid's texts.
+        models: names that take the place of its models.
         count: how many texts are taken of each set.
 
     Raises:
         ConfigError: something that the grid names is not valid; with file and line.
     """
     config = _overridden(source.validated(GridConfig), texts, count)
+    if models:
+        config = config.model_copy(update={"models": tuple(ModelEntry(name=n) for n in models)})
     loaded, facts = check_grid(config, source.error)
     threads = config.threads or default_threads(workers)
     try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from textleak.client.reading import read_sentences
 from textleak.errors import DataError, unknown
 from textleak.grid.config import TextSet
+from textleak.models.loading import local_only, quiet_loading
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,13 @@ def _rows(texts: TextSet) -> Any:
 
     bars = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
+    name = texts.dataset or ""
+    cached = datasets.DownloadConfig(local_files_only=not Path(name).exists() and local_only(name))
     try:
-        return datasets.load_dataset(texts.dataset, texts.config, split=texts.split)
+        with quiet_loading():
+            return datasets.load_dataset(
+                name, texts.config, split=texts.split, download_config=cached
+            )
     except Exception as error:  # whatever the library raises for a name, a network, a format
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"cannot load the dataset {texts.dataset!r}: {reason}") from error

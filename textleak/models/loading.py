@@ -130,7 +130,7 @@ def read_source(
     """
     local = local_only(source)
     try:
-        with _quiet():
+        with quiet_loading():
             tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
             config = (
                 preset_config(options.name, len(tokenizer))
@@ -189,7 +189,7 @@ def _build(
         module = kind.from_config(config, attn_implementation="eager")
         return module, [f"random weights, seed {options.weights_seed}"]
     try:
-        with _quiet():
+        with quiet_loading():
             module, info = kind.from_pretrained(
                 source,
                 config=config,
@@ -214,9 +214,9 @@ def _line(error: Exception) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_loading() -> Iterator[None]:
     """Keep the libraries' progress bars, load reports and retries off the screen; restore after."""
-    loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
+    loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub", "datasets")]
     levels = [logger.level for logger in loggers]
     bars = transformers_logging.is_progress_bar_enabled()
     for logger in loggers:

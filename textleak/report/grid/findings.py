@@ -16,7 +16,8 @@ LITTLE = 0.2  # of the word pieces: what an attack gets of short sentences by co
 EXPLAINED = (
     f"A defence holds where, for every attack, the upper end of the interval of the token match "
     f"stays at or below {LITTLE:.0%} and no sentence comes back whole. It weakens where the worst "
-    f"attack recovers clearly less than without a defence (the intervals do not touch). Where "
+    f"attack recovers at most half of what the worst one does without a defence, and the intervals "
+    f"do not touch. Where "
     f"runs failed, a defence is never said to hold. "
     f"What no attack here recovers, another one may."
 )
@@ -96,13 +97,10 @@ def _verdict(
         return "not measured"
     found = worst.rates["token_match"]
     without = base.rates["token_match"] if base else None
-    if without and None not in (found.high, without.low) and _below(found.high, without.low):
-        return "weakens"
-    return "does not hold"
-
-
-def _below(first: float | None, second: float | None) -> bool:
-    return first is not None and second is not None and first < second
+    if without is None or found.high is None or without.low is None:
+        return "does not hold"
+    clearly = found.high < without.low and found.mean <= without.mean / 2
+    return "weakens" if clearly else "does not hold"
 
 
 def headline(cells: Sequence[CellSummary]) -> list[str]:
