@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import ClassVar, Generic, TypeVar, final
 
 from pydantic import BaseModel
 
-from textleak.attacks.running import Run, carry_out
+from textleak.attacks.reliability import reliability_warnings
+from textleak.attacks.running import Run, carry_out, untouched
 from textleak.attacks.verification import verify
 from textleak.defences import Defences
 from textleak.events import Event, Finished, Iteration, OnEvent, Started
@@ -94,6 +96,9 @@ class Attack(ABC, Generic[OptionsT]):
             seed,
         )
         result = _reconstruction(self.name, session, candidate, check, interrupted)
+        with untouched(model.module):
+            warnings = reliability_warnings(model, update, candidate.batch, check)
+        result = replace(result, warnings=warnings)
         session.emit(
             Finished(
                 evaluations=result.evaluations,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Literal
@@ -11,10 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from textleak.defences.base import TrainingDefence
 from textleak.errors import ConfigError
+from textleak.layer_names import layer_number
 from textleak.threat_model import ThreatModel
 from textleak.training import LocalSteps, TrainingPlan
-
-_LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 
 
 class FedAvg(TrainingDefence[LocalSteps]):
@@ -124,22 +122,12 @@ class Withhold(TrainingDefence[WithholdOptions]):
         return threat_model.model_copy(update={"withheld": withheld})
 
     def _withheld(self, name: str, names: tuple[str, ...]) -> bool:
-        options, layer = self.options, _layer(name)
+        options, layer = self.options, layer_number(name)
         if options.pattern is not None:
             return fnmatchcase(name, options.pattern)
         if options.part == "embeddings" or layer is None:
             return "embeddings" in name
         if options.last is None:
             return True
-        count = 1 + max(number for number in map(_layer, names) if number is not None)
+        count = 1 + max(number for number in map(layer_number, names) if number is not None)
         return layer < count - options.last
-
-
-def _layer(name: str) -> int | None:
-    """The number of the layer that a parameter is in.
-
-    >>> _layer("bert.encoder.layer.3.output.dense.weight")
-    3
-    """
-    found = _LAYER.search(name)
-    return int(found.group(1)) if found else None

@@ -9,7 +9,7 @@ from typing import Any
 from textleak.client.reading import read_sentences
 from textleak.errors import DataError, unknown
 from textleak.grid.config import TextSet
-from textleak.models.loading import local_only, quiet_loading
+from textleak.models.loading import local_only, quiet
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _rows(texts: TextSet) -> Any:
     name = texts.dataset or ""
     cached = datasets.DownloadConfig(local_files_only=not Path(name).exists() and local_only(name))
     try:
-        with quiet_loading():
+        with quiet():
             return datasets.load_dataset(
                 name, texts.config, split=texts.split, download_config=cached
             )
