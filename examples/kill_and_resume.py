@@ -23,6 +23,7 @@ import torch
 import yaml
 from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
+from transformers.utils import logging
 
 from textleak.client.reading import read_sentences
 from textleak.grid.results import RESULTS, read_results
@@ -32,7 +33,7 @@ QUICK = {"restarts": 1, "rounds": 1, "iterations": 3, "discrete": False}
 ATTACKS = [
     "subspace",
     {"name": "dlg", "title": "dlg, short", "options": QUICK},
-    {"name": "dlg", "title": "dlg, short, TAG", "options": {**QUICK, "distance": "tag"}},
+    {"name": "tag", "title": "tag, short", "options": {"iterations": 10}},
 ]
 DEFENCES = ["none", "fp16", "bf16", "clip:norm=0.1", "withhold", "gaussian:std=1e-3"]
 COMMAND = [sys.executable, "-c", "from textleak_cli.main import main; main()", "audit"]
@@ -99,6 +100,7 @@ def main() -> int:
     parser.add_argument("--defences", nargs="+", default=DEFENCES)
     parser.add_argument("--folder", type=Path, help="where all is kept; default a temporary one")
     given = parser.parse_args()
+    logging.disable_progress_bar()
     sentences = read_sentences(given.lines)[0][: given.count]
     folder = given.folder or Path(tempfile.mkdtemp())
     grid = folder / "grid.yaml"

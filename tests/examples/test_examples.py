@@ -18,6 +18,7 @@ COMMANDS = {
     "defences.py": ["--attack", "subspace", "--defence", "none", "--defence", "clip+fp16"],
 }
 IMAGES = "measure_images.py"
+KILL = "kill_and_resume.py"
 
 
 @pytest.mark.parametrize("script", COMMANDS)
@@ -56,6 +57,22 @@ def test_images_of_a_folder_are_measured(tmp_path: Path) -> None:
     assert "of 2 pictures at 40 dB or more" in done.stdout.splitlines()[-1]
 
 
+def test_an_audit_is_compared_with_itself(tmp_path: Path) -> None:
+    """Without a kill, to be quick; `tests/grid` kills one."""
+    lines = tmp_path / "lines.txt"
+    lines.write_text("the cat sat on the mat .\n")
+    command = [sys.executable, str(ROOT / "examples" / KILL), str(lines), "--kills", "0"]
+    done = subprocess.run(
+        [*command, "--defences", "none", "--workers", "1", "--folder", str(tmp_path / "kept")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert " 0 failed | — | 6 | 0 | — |" in done.stdout.splitlines()[-1]
+
+
 def test_every_example_is_run() -> None:
     scripts = {path.name for path in (ROOT / "examples").glob("*.py")}
-    assert scripts == {*COMMANDS, IMAGES}
+    assert scripts == {*COMMANDS, IMAGES, KILL}
