@@ -19,7 +19,7 @@ from textleak.report.grid.summary import CellSummary
 INK = "#1f2328"  # every line and letter; the SVG's is replaced by the page's own colour
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d3b", "#7f7f7f")
 MARKERS = "osD^vP*X"
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 10,
     "font.family": "sans-serif",
     "text.color": INK,
