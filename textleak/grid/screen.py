@@ -20,6 +20,8 @@ from textleak.grid.results import GridRecord
 from textleak.report.live import clock_text
 from textleak.report.screen import Mode
 
+BAR = 20  # columns of a bar
+
 
 @dataclass
 class GridProgress:
@@ -78,10 +80,10 @@ class GridProgress:
 
 def grid_view(progress: GridProgress) -> RenderableType:
     """The whole grid's bar, and one bar for every run under way."""
-    table = Table.grid(padding=(0, 1))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(no_wrap=True, width=5)
+    table.add_column(no_wrap=True, width=BAR)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     count = len(progress.runs)
     whole = Text(f"{progress.finished}/{count} runs, {clock_text(progress.seconds)}")
     left = progress.left()
@@ -91,14 +93,14 @@ def grid_view(progress: GridProgress) -> RenderableType:
         whole.append(f", {progress.failed} failed", style="yellow")
     table.add_row(
         Text("audit", "bold"),
-        ProgressBar(total=count, completed=progress.finished, width=20),
+        ProgressBar(total=count, completed=progress.finished, width=BAR),
         whole,
     )
     for run, start in progress.under_way.values():
         spent = progress.clock() - start
         expected, _ = progress.costs.of(run)
         bar = ProgressBar(
-            total=expected or 1, completed=min(spent, expected) if expected else 0, width=20
+            total=expected or 1, completed=min(spent, expected) if expected else 0, width=BAR
         )
         table.add_row(Text(clock_text(spent).rjust(5), "dim"), bar, Text(run.cell.title, "dim"))
     return Group(table)
