@@ -18,7 +18,11 @@ COMMANDS = {
     "defences.py": ["--attack", "subspace", "--defence", "none", "--defence", "clip+fp16"],
 }
 IMAGES = "measure_images.py"
+<<<<<<< HEAD
 KILL = "kill_and_resume.py"
+=======
+UTILITY = "utility.py"
+>>>>>>> main
 
 
 @pytest.mark.parametrize("script", COMMANDS)
@@ -57,6 +61,7 @@ def test_images_of_a_folder_are_measured(tmp_path: Path) -> None:
     assert "of 2 pictures at 40 dB or more" in done.stdout.splitlines()[-1]
 
 
+<<<<<<< HEAD
 def test_an_audit_is_compared_with_itself(tmp_path: Path) -> None:
     """Without a kill, to be quick; `tests/grid` kills one."""
     lines = tmp_path / "lines.txt"
@@ -64,15 +69,55 @@ def test_an_audit_is_compared_with_itself(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "examples" / KILL), str(lines), "--kills", "0"]
     done = subprocess.run(
         [*command, "--defences", "none", "--workers", "1", "--folder", str(tmp_path / "kept")],
+=======
+def run(script: str, *arguments: object) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / script), *map(str, arguments)],
+>>>>>>> main
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )
     assert done.returncode == 0, done.stderr
+<<<<<<< HEAD
     assert " 0 failed | — | 6 | 0 | — |" in done.stdout.splitlines()[-1]
+=======
+    return done.stdout.splitlines()
+
+
+def test_accuracy_is_set_beside_leakage(tmp_path: Path, classifier_folder: str) -> None:
+    lines = [
+        {"text": f"the {word} sat .", "label": label}
+        for word, label in [("cat", 0), ("dog", 2)] * 3
+    ]
+    (tmp_path / "l.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    short = ["--steps", 2, "--attacked", 1, "--defence", "none", "--defence", "clip+fp16"]
+    out = run(
+        UTILITY,
+        tmp_path / "l.jsonl",
+        "--model",
+        classifier_folder,
+        *short,
+        "--plot",
+        tmp_path / "t.svg",
+    )
+    assert out[0] == "| defence | accuracy | token match |"
+    assert out[-1].startswith("| clip+fp16 | ")
+    assert (tmp_path / "t.svg").exists()
+    for shade in (40, 90, 140, 200):
+        folder = tmp_path / "pictures" / str(shade % 4 // 2)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (12, 12), shade).save(folder / f"{shade}.png")
+    out = run(UTILITY, tmp_path / "pictures", "--model", "mlp", *short, "--attack", "analytic")
+    assert out[0] == "| defence | accuracy | SSIM |"
+>>>>>>> main
 
 
 def test_every_example_is_run() -> None:
     scripts = {path.name for path in (ROOT / "examples").glob("*.py")}
+<<<<<<< HEAD
     assert scripts == {*COMMANDS, IMAGES, KILL}
+=======
+    assert scripts == {*COMMANDS, IMAGES, UTILITY}
+>>>>>>> main

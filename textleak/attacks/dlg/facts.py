@@ -64,7 +64,7 @@ def gather_facts(model: TextModel, update: SharedUpdate, options: MatchingOption
         seen = used.ids[torch.isin(used.ids, words)]
         if len(seen):
             words = seen
-        else:  # noise hides every word: the gradient then tells nothing of them
+        else:  # noise can hide them all
             used = None
     return Facts(length_mask(lengths), frame, words, used)
 

@@ -12,7 +12,6 @@ from textleak.attacks.base import Attack, Session
 from textleak.attacks.subspace.finish import finish_classification, finish_masked
 from textleak.attacks.subspace.rounds import Sentence, remainder, solve_round
 from textleak.attacks.subspace.sentences import pad_sentences
-from textleak.errors import UpdateError
 from textleak.evidence.first_layer import FirstLayer
 from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
@@ -69,7 +68,9 @@ class Subspace(Attack[SubspaceOptions]):
             rest, rank = left
         guessed = [] if outcome.complete else outcome.guesses
         if not sentences and not guessed:
-            raise UpdateError(f"subspace found no sentence: {'; '.join(stages)}")
+            stages.append("found no sentence")
+            frame = (int(model.tokenizer.cls_token_id), int(model.tokenizer.sep_token_id))
+            guessed = [(frame, [0.0, 0.0])]
         confidence = {ids: weights for ids, weights in guessed if ids not in sentences}
         confidence.update({ids: [1.0] * len(ids) for ids in sentences})
         finish = finish_masked if model.task == "mlm" else finish_classification
