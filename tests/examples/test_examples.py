@@ -18,11 +18,8 @@ COMMANDS = {
     "defences.py": ["--attack", "subspace", "--defence", "none", "--defence", "clip+fp16"],
 }
 IMAGES = "measure_images.py"
-<<<<<<< HEAD
-KILL = "kill_and_resume.py"
-=======
 UTILITY = "utility.py"
->>>>>>> main
+KILL = "kill_and_resume.py"
 
 
 @pytest.mark.parametrize("script", COMMANDS)
@@ -61,28 +58,15 @@ def test_images_of_a_folder_are_measured(tmp_path: Path) -> None:
     assert "of 2 pictures at 40 dB or more" in done.stdout.splitlines()[-1]
 
 
-<<<<<<< HEAD
-def test_an_audit_is_compared_with_itself(tmp_path: Path) -> None:
-    """Without a kill, to be quick; `tests/grid` kills one."""
-    lines = tmp_path / "lines.txt"
-    lines.write_text("the cat sat on the mat .\n")
-    command = [sys.executable, str(ROOT / "examples" / KILL), str(lines), "--kills", "0"]
-    done = subprocess.run(
-        [*command, "--defences", "none", "--workers", "1", "--folder", str(tmp_path / "kept")],
-=======
 def run(script: str, *arguments: object) -> list[str]:
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / script), *map(str, arguments)],
->>>>>>> main
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )
     assert done.returncode == 0, done.stderr
-<<<<<<< HEAD
-    assert " 0 failed | — | 6 | 0 | — |" in done.stdout.splitlines()[-1]
-=======
     return done.stdout.splitlines()
 
 
@@ -111,13 +95,17 @@ def test_accuracy_is_set_beside_leakage(tmp_path: Path, classifier_folder: str) 
         Image.new("L", (12, 12), shade).save(folder / f"{shade}.png")
     out = run(UTILITY, tmp_path / "pictures", "--model", "mlp", *short, "--attack", "analytic")
     assert out[0] == "| defence | accuracy | SSIM |"
->>>>>>> main
+
+
+def test_an_audit_is_compared_with_itself(tmp_path: Path) -> None:
+    """Without a kill, to be quick; `tests/grid` kills one."""
+    (tmp_path / "lines.txt").write_text("the cat sat on the mat .\n")
+    kept = ("--folder", tmp_path / "kept")
+    short = ("--kills", 0, "--defences", "none", "--workers", 1)
+    out = run(KILL, tmp_path / "lines.txt", *short, *kept)
+    assert " 0 failed | — | 6 | 0 | — |" in out[-1]
 
 
 def test_every_example_is_run() -> None:
     scripts = {path.name for path in (ROOT / "examples").glob("*.py")}
-<<<<<<< HEAD
-    assert scripts == {*COMMANDS, IMAGES, KILL}
-=======
-    assert scripts == {*COMMANDS, IMAGES, UTILITY}
->>>>>>> main
+    assert scripts == {*COMMANDS, IMAGES, UTILITY, KILL}
