@@ -19,6 +19,7 @@ COMMANDS = {
 }
 IMAGES = "measure_images.py"
 UTILITY = "utility.py"
+KILL = "kill_and_resume.py"
 
 
 @pytest.mark.parametrize("script", COMMANDS)
@@ -96,6 +97,15 @@ def test_accuracy_is_set_beside_leakage(tmp_path: Path, classifier_folder: str) 
     assert out[0] == "| defence | accuracy | SSIM |"
 
 
+def test_an_audit_is_compared_with_itself(tmp_path: Path) -> None:
+    """Without a kill, to be quick; `tests/grid` kills one."""
+    (tmp_path / "lines.txt").write_text("the cat sat on the mat .\n")
+    kept = ("--folder", tmp_path / "kept")
+    short = ("--kills", 0, "--defences", "none", "--workers", 1)
+    out = run(KILL, tmp_path / "lines.txt", *short, *kept)
+    assert " 0 failed | — | 6 | 0 | — |" in out[-1]
+
+
 def test_every_example_is_run() -> None:
     scripts = {path.name for path in (ROOT / "examples").glob("*.py")}
-    assert scripts == {*COMMANDS, IMAGES, UTILITY}
+    assert scripts == {*COMMANDS, IMAGES, UTILITY, KILL}
