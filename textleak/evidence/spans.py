@@ -73,7 +73,7 @@ def _spectrum(rows: Tensor) -> tuple[Tensor, Tensor]:
 def _ends_in_noise(values: Tensor, kept: int) -> bool:
     """Whether the spectrum falls to more than rounding behind `kept`, or in no step to a flat end."""
     middle, late = float(values[len(values) // 2]), float(values[int(0.9 * len(values))])
-    if kept > 0.9 * len(values):  # a square matrix of noise has a few tiny values at its very end
+    if kept > _END * len(values):  # a square matrix of noise has a few tiny values at its very end
         return _ROUNDING * float(values[0]) < middle < _FLAT * late
     return float(values[kept]) > _ROUNDING * float(values[0])
 
@@ -95,10 +95,14 @@ def _noisy_span(gradients: Sequence[Tensor]) -> Span:
 def noise_edge(values: Tensor) -> float:
     """The largest singular value that noise alone makes, from the falling spectrum (H,) of the sum.
 
-    Of a square matrix of independent noise half of the singular values lie below 0.4 of the largest
-    (quarter-circle law); a signal of rank well below H only shifts which ones these are.
+    Noise has no steep step but at its very end, so the last one before that is where the signal
+    stops. Where there is none: of a square matrix of independent noise half of the singular values
+    lie below 0.4 of the largest (quarter-circle law); a signal of rank well below H only shifts which
+    ones these are.
     """
-    return 2.2 * float(values[len(values) // 2])
+    logs = values[: int(_END * len(values))].clamp_min(float(values[0]) * 1e-16).log()
+    steps = (logs[:-1] - logs[1:] > _STEEP).nonzero().flatten()
+    return float(values[steps[-1] + 1]) if len(steps) else 2.2 * float(values[len(values) // 2])
 
 
 def spectral_rank(values: Tensor) -> int:
@@ -122,7 +126,6 @@ def spectral_rank(values: Tensor) -> int:
 
 _STEEP = torch.tensor(10.0).log().item()  # a smaller step than a decade is no edge of a spectrum
 _ROUNDING = 2e-6  # the floor of a single-precision gradient's spectrum lies well below
-_FLAT = (
-    10.0  # between the middle and the last tenth: 5 in noise, 17 and more in signals that fill it
-)
+_END = 0.9  # a step this far down the spectrum may be the end of noise itself
+_FLAT = 10.0  # from the middle to there: 5 in noise, 17 and more in signals that fill the width
 _FAINT = 0.02  # a direction of less weight is all signal

@@ -20,11 +20,13 @@ class UsedWords:
         deltas: (W, H) the sum of the gradients at the inputs of all places of each word, float64;
             for a tied table without the part inside `decoder`.
         decoder: (M, H) orthonormal rows that span the decoder's part of a tied table; (0, H) untied.
+        exact: the decoder's span explains the rows of absent words to single precision.
     """
 
     ids: Tensor
     deltas: Tensor
     decoder: Tensor
+    exact: bool = True
 
 
 def is_noisy(gradient: Tensor) -> bool:
@@ -79,21 +81,33 @@ def untied_words(gradient: Tensor, at_places: Tensor | None = None) -> UsedWords
     return UsedWords(ids, gradient[ids].double(), torch.zeros(0, gradient.shape[1]).double())
 
 
-def tied_words(gradient: Tensor) -> UsedWords:
+def tied_words(gradient: Tensor, at_places: Tensor | None = None) -> UsedWords:
     """The words of the batch from the gradient (V, H) of a table that input and decoder share.
 
     Every row has a decoder part; these parts span at most as many dimensions as positions bore loss.
     The rows of absent words have nothing else, and they are most of the table: the span is found on
-    row-normalised rows, and rows that do not lie in it are the words of the batch.
+    row-normalised rows, and rows that do not lie in it are the words of the batch. Where noise or
+    rounding blurs the span, the words are the rows that are large for what they are, and those that
+    correlate with a place's; masked words may then be among them.
+
+    Args:
+        gradient: of the table.
+        at_places: (T, H) gradient of the position table, if shared; it helps under noise.
     """
     norms = gradient.norm(dim=1)
     lively = norms > 0
     decoder = _majority_span(gradient[lively])
     screen = decoder.to(gradient.dtype)
-    rest = (gradient - gradient @ screen.T @ screen).norm(dim=1) / norms.clamp_min(1e-30)
+    remainder = gradient - gradient @ screen.T @ screen
+    rest = remainder.norm(dim=1) / norms.clamp_min(1e-30)
+    exact = float(rest.median()) < _SINGLE
     ids = _outliers(rest.double())
+    if not exact:
+        large = _outliers(remainder.norm(dim=1).double())
+        more = [] if at_places is None else [correlated_rows(remainder, at_places)[0]]
+        ids = torch.unique(torch.cat([ids, large, *more]))
     rows = gradient[ids].double()
-    return UsedWords(ids, rows - rows @ decoder.T @ decoder, decoder)
+    return UsedWords(ids, rows - rows @ decoder.T @ decoder, decoder, exact)
 
 
 def _majority_span(rows: Tensor) -> Tensor:
@@ -138,3 +152,4 @@ def _outliers(rest: Tensor) -> Tensor:
 
 
 _CORRELATED = 6.0  # standard deviations; 15 million pairs of pure noise reach 5.5
+_SINGLE = 1e-5  # what single precision leaves of an absent word's row is well below

@@ -134,7 +134,9 @@ def _input_rows(
         frame = torch.tensor([model.tokenizer.cls_token_id, model.tokenizer.sep_token_id])
         ids = torch.unique(torch.cat([used.ids, frame]))  # no sentence goes without these
         return ids, table[ids].double(), {}
-    used = tied_words(table)
+    used = tied_words(table, update.gradients.get(model.adapter.position_table))
+    if not used.exact:
+        return used.ids, used.deltas, {}
     bias_gradient = update.gradients.get(parts.DECODER_BIAS)
     if bias_gradient is None:
         return used.ids, used.deltas, dict.fromkeys(range(len(used.ids)), used.deltas[:0])
