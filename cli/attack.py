@@ -27,6 +27,7 @@ def attack(
     dropout: o.Dropout = None,
     mask_rate: o.MaskRate = None,
     share: o.Share = None,
+    defence: o.Defence = None,
     attack: o.AttackName = None,
     labels: o.Labels = None,
     settings: o.Settings = None,
@@ -43,33 +44,25 @@ def attack(
         sentences=sentence, file=file, batch_size=batch_size, classes=classes, model=model,
         weights=weights, weights_seed=weights_seed, activation=activation, num_labels=num_labels,
         task=task, device=device, threads=threads, dropout=dropout, mask_rate=mask_rate,
-        share=share, attack=attack, labels=labels, seed=seed, every=every,
+        share=share, defences=defence, attack=attack, labels=labels, seed=seed, every=every,
     )  # fmt: skip
     run = o.resolve(config, given, settings)
     output = Output(json=json, save=save, quiet=quiet)
 
     with output.busy(f"loading {run.model} …"):
-        from textleak.audit import audit_client
+        from textleak.audit import setup
 
-        from . import preparing
         from .recording import conduct
 
-        batches = preparing.private_text(run)
-        chosen = preparing.build_attack(run)
-        loaded = preparing.open_model(run)
-    header = preparing.run_header("attack", run, loaded, chosen, run.threat_model)
+        batches = setup.private_text(run)
+        chosen = setup.build_attack(run)
+        setup.build_defences(run)
+        loaded = setup.open_model(run)
+    header = setup.run_header("attack", run, loaded, chosen)
     return conduct(
         output,
         run,
         header,
-        preparing.model_pieces(loaded),
-        lambda watcher: audit_client(
-            loaded,
-            chosen,
-            batches,
-            options=preparing.client_options(run),
-            threat_model=run.threat_model,
-            seed=run.seed,
-            watcher=watcher,
-        ),
+        setup.model_pieces(loaded),
+        lambda watcher: setup.run_audit(run, loaded, chosen, batches, watcher),
     )

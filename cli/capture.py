@@ -34,6 +34,7 @@ def capture(
     dropout: o.Dropout = None,
     mask_rate: o.MaskRate = None,
     share: o.Share = None,
+    defence: o.Defence = None,
     labels: o.Labels = None,
     config: o.Config = None,
     seed: o.Seed = None,
@@ -47,25 +48,24 @@ def capture(
         sentences=sentence, file=file, classes=classes, model=model, weights=weights,
         weights_seed=weights_seed, activation=activation, num_labels=num_labels, task=task,
         device=device, threads=threads, dropout=dropout, mask_rate=mask_rate, share=share,
-        labels=labels, seed=seed,
+        defences=defence, labels=labels, seed=seed,
     )  # fmt: skip
     run = o.resolve(config, given, None)
 
     check_writable(output)
 
     with Output().busy(f"loading {run.model} …"):
-        from textleak.client import Client
+        from textleak.audit import setup
 
-        from . import preparing
-
-        batches = preparing.private_text(run.merged({"batch_size": None}))
-        loaded = preparing.open_model(run)
-    client = Client(loaded, preparing.client_options(run), run.threat_model)
+        setup.build_defences(run)
+        batches = setup.private_text(run.merged({"batch_size": None}))
+        loaded = setup.open_model(run)
+    client = setup.client_of(run, loaded)
     update = client.share(client.prepare(batches[0].sentences, batches[0].labels))
     output.parent.mkdir(parents=True, exist_ok=True)
     update.save(output)
     values = sum(gradient.numel() for gradient in update.gradients.values())
     size = output.stat().st_size / 1e6
     print(f"{output}: {len(update.gradients)} gradients, {values:,} values, {size:.1f} MB")
-    print(update.metadata.threat_model.describe())
+    print(update.metadata.threat_model.describe(loaded.task))
     return 0

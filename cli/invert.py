@@ -53,26 +53,23 @@ def invert(
     output = Output(json=json, save=save, quiet=quiet)
 
     with output.busy(f"reading {update} …"):
-        from textleak.audit import audit_update
+        from textleak.audit import audit_update, setup
 
-        from . import preparing, received
+        from . import received
         from .recording import conduct
 
         shared = received.read_update(update, run, lengths)
         truth = received.read_truth(reference, shared)
         run = received.completed(run, shared)
-        chosen = preparing.build_attack(run)
-        loaded = preparing.open_model(run)
+        chosen = setup.build_attack(run)
+        loaded = setup.open_model(run)
         received.check_same_model(shared, loaded)
-    granted = shared.metadata
-    header = preparing.run_header(
-        "invert", run, loaded, chosen, granted.threat_model, granted.defences
-    )
+    header = setup.run_header("invert", run, loaded, chosen, shared.metadata)
     return conduct(
         output,
         run,
         header,
-        preparing.model_pieces(loaded),
+        setup.model_pieces(loaded),
         lambda watcher: audit_update(
             loaded, chosen, shared, truth=truth, seed=run.seed, watcher=watcher
         ),

@@ -18,13 +18,26 @@ def _attacks() -> list[tuple[str, str]]:
     return [(name, _first_line(ATTACKS.load(name).__doc__)) for name in ATTACKS]
 
 
-def _options() -> list[tuple[str, str]]:
-    from textleak.attacks import ATTACKS
+def _defences() -> list[tuple[str, str]]:
+    from textleak.defences import DEFENCES
 
     rows = []
-    for name in ATTACKS:
-        for key, field in ATTACKS.load(name).options_class.model_fields.items():
-            rows.append((f"{name}: {key}", f"{field.default!r}"))
+    for name in DEFENCES:
+        kind = DEFENCES.load(name)
+        rows.append((name, _first_line(kind.__doc__)))
+        rows += [("", f"promises: {kind.promises}"), ("", f"costs: {kind.costs}")]
+    return rows
+
+
+def _options() -> list[tuple[str, str]]:
+    from textleak.attacks import ATTACKS
+    from textleak.defences import DEFENCES
+
+    rows = []
+    for registry in (ATTACKS, DEFENCES):
+        for name in registry:
+            for key, field in registry.load(name).options_class.model_fields.items():
+                rows.append((f"{name}: {key}", f"{field.default!r}"))
     return rows
 
 
@@ -60,6 +73,7 @@ def _metrics() -> list[tuple[str, str]]:
 
 KINDS: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "attacks": _attacks,
+    "defences": _defences,
     "options": _options,
     "models": _models,
     "activations": _activations,
@@ -72,7 +86,7 @@ KINDS: dict[str, Callable[[], list[tuple[str, str]]]] = {
 def list_names(
     kind: Annotated[str | None, typer.Argument(help=f"One of {', '.join(KINDS)}.")] = None,
 ) -> int:
-    """List the names that options take: attacks and their options, models, presets, metrics."""
+    """List the names that options take: attacks, defences, their options, models, presets, metrics."""
     if kind is not None and kind not in KINDS:
         raise ConfigError(unknown("list", kind, KINDS))
     for name in [kind] if kind else list(KINDS):

@@ -81,6 +81,10 @@ Share: TypeAlias = Annotated[
     list[str] | None,
     _option("--share", help="Pattern of parameters to share; repeat.", panel=CLIENT),
 ]
+Defence: TypeAlias = Annotated[
+    list[str] | None,
+    _option("--defence", help="As gaussian:std=1e-3; repeat for several.", panel=CLIENT),
+]
 AttackName: TypeAlias = Annotated[
     str | None, _option("--attack", "-a", help="See textleak list attacks.", panel=ATTACK)
 ]

@@ -35,7 +35,7 @@ def attack(
     activation: o.Activation = None,
     device: o.Device = None,
     threads: o.Threads = None,
-    defence: v.Defence = None,
+    defence: o.Defence = None,
     share: o.Share = None,
     labels_known: v.LabelsKnown = False,
     attack: v.ImageAttackName = "dlg",

@@ -54,10 +54,6 @@ Init: TypeAlias = Annotated[
     Literal["auto", "uniform", "default"],
     _option("--init", help="uniform(-0.5, 0.5) or torch's default.", panel=MODEL),
 ]
-Defence: TypeAlias = Annotated[
-    list[str] | None,
-    _option("--defence", help="As gaussian:std=1e-3; repeat for several.", panel=CLIENT),
-]
 LabelsKnown: TypeAlias = Annotated[
     bool, _option("--labels-known", help="Grant the labels to the attacker.", panel=CLIENT)
 ]

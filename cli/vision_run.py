@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from textleak.audit.setup import checked_device
 from textleak.config import problem
-from textleak.defences import parse_defence
+from textleak.defences import Defences
 from textleak.errors import ConfigError, unknown
 from textleak.report.header import RunHeader, versions
 from textleak.report.record import json_text
@@ -30,7 +31,6 @@ from textleak.vision.report.screen import ImageScreen
 from textleak.vision.report.views import final_view, gallery
 
 from .output import Output
-from .preparing import checked_device
 
 INTERRUPTED = 130
 
@@ -60,17 +60,15 @@ def prepare(given: dict[str, Any]) -> ImageRun:
     except ValidationError as error:
         raise ConfigError(problem(error, ImageRunConfig)[1]) from error
     attack = _build_attack(config)
-    defences = [parse_defence(spec) for spec in config.defences]
+    defences = Defences.parse(config.defences)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     images = load_images(config.images)
     model = load_image_model(config.classifier(images, checked_device(config.device)))
     threat_model = ThreatModel(lengths=False, labels=config.labels_known, shared=config.share)
-    client = ImageClient(model, threat_model, seed=config.seed)
+    client = ImageClient(model, threat_model, seed=config.seed, defences=defences)
     private = client.prepare(images.pixels, _labels(config, images))
     update = client.share(private)
-    for defence in defences:
-        update = defence(update, seed=config.seed)
     header = RunHeader(
         command="vision attack",
         attack=config.attack,
@@ -80,8 +78,9 @@ def prepare(given: dict[str, Any]) -> ImageRun:
         weights_seed=config.weights_seed,
         activation=model.recipe.activation if model.recipe else config.activation,
         task="image",
-        threat_model=threat_model,
+        threat_model=client.threat_model,
         defences=update.metadata.defences,
+        privacy=update.metadata.privacy,
         seed=config.seed,
         model_notes=(*model.notes, *images.notes, *model.warnings()),
         versions=versions(),

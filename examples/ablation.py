@@ -9,21 +9,18 @@ and is scored as it stands.
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from textleak.attacks import ATTACKS
+from textleak.attacks.limited import Limited
 from textleak.audit import Audit, PrivateText, audit_client
 from textleak.client import ClientOptions
 from textleak.client.reading import read_sentences
-from textleak.events import Event, OnEvent
 from textleak.models import ModelOptions, TextModel, load_model
-from textleak.reconstruction import Reconstruction
 from textleak.threat_model import ThreatModel
-from textleak.update import SharedUpdate
 
 STEPS: list[tuple[str, dict[str, Any]]] = [
     ("dlg-paper", {}),
@@ -41,35 +38,17 @@ STEPS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-class Limited:
-    """An attack that is interrupted after so many seconds, as a user would with Ctrl-C."""
-
-    def __init__(self, name: str, options: dict[str, Any], seconds: float) -> None:
-        kind = ATTACKS.load(name)
-        self.attack, self.seconds = kind(kind.options_class(**options)), seconds
-
-    def __call__(
-        self, model: TextModel, update: SharedUpdate, *, seed: int, on_event: OnEvent | None
-    ) -> Reconstruction:
-        """Attack, and interrupt when the time is up."""
-        stop = time.monotonic() + self.seconds
-
-        def watch(event: Event) -> None:
-            if event.kind == "iteration" and time.monotonic() > stop:
-                raise KeyboardInterrupt
-
-        return self.attack(model, update, seed=seed, on_event=watch)
-
-
 def audit(
     model: TextModel, sentences: list[str], name: str, options: dict[str, Any], seconds: float
 ) -> Audit:
     """Attack every sentence by itself; an interrupt ends one attack, not the audit."""
+    kind = ATTACKS.load(name)
+    attack = Limited(kind(kind.options_class(**options)), seconds)
     batches = []
     for seed, sentence in enumerate(sentences):
         found = audit_client(
             model,
-            Limited(name, options, seconds),
+            attack,
             [PrivateText([sentence])],
             options=ClientOptions(),
             threat_model=ThreatModel(),

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from textleak.defences import parse_defence
+from textleak.defences import Defences
 from textleak.vision.attacks import IMAGE_ATTACKS
 from textleak.vision.audit import audit
 from textleak.vision.batch import ImageBatch
@@ -74,11 +74,9 @@ def measure(asked: argparse.Namespace, number: int) -> dict[str, Any]:
             weights_seed=number, device=asked.device,
         )
     )  # fmt: skip
-    client = ImageClient(model, seed=number)
+    client = ImageClient(model, seed=number, defences=Defences.parse(asked.defence))
     private = client.prepare(pixels, [image.labels[0] for image in images])
     update = client.share(private)
-    for spec in asked.defence:
-        update = parse_defence(spec)(update, seed=number)
     kind = IMAGE_ATTACKS.load(asked.attack)
     attack = kind(kind.options_class(**dict(setting.split("=") for setting in asked.set)))
     reached = Reached(private.batch, asked.until, asked.every)

@@ -29,6 +29,7 @@ class RunConfig(BaseModel):
         dropout: the client trains with dropout on.
         mask_rate: the fraction of tokens that masked-LM predicts.
         share: shell patterns of the parameters whose gradients are shared.
+        defences: what the client does before it shares, as `name:key=value`, in this order.
         attack: the attack's name.
         labels: how labels are found: jointly optimised, read off, or granted (then masked
             positions are granted too).
@@ -54,6 +55,7 @@ class RunConfig(BaseModel):
     dropout: bool = False
     mask_rate: float = Field(default=0.15, gt=0, le=1)
     share: tuple[str, ...] = ("*",)
+    defences: tuple[str, ...] = ()
     attack: str = "dlg"
     labels: Labels | None = None
     options: dict[str, Any] = {}
@@ -64,7 +66,7 @@ class RunConfig(BaseModel):
 
     @property
     def threat_model(self) -> ThreatModel:
-        """What the attacker is granted by this configuration."""
+        """What the attacker is granted by this configuration, before its defences."""
         known = self.labels == "known"
         return ThreatModel(
             labels=known, masked_positions=known, dropout=self.dropout, shared=self.share

@@ -19,6 +19,7 @@ class ThreatModel(BaseModel):
         masked_positions: the places at which masked-LM loss was taken.
         dropout: the client trained with dropout on (its noise is never known to the attacker).
         shared: shell patterns of the names of the parameters whose gradients are shared.
+        withheld: which of those are not shared after all, in words; their gradients are missing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +30,7 @@ class ThreatModel(BaseModel):
     masked_positions: bool = False
     dropout: bool = False
     shared: tuple[str, ...] = ("*",)
+    withheld: tuple[str, ...] = ()
 
     def shares(self, parameter: str) -> bool:
         """Whether the gradient of the parameter called `parameter` is part of the update."""
@@ -38,10 +40,12 @@ class ThreatModel(BaseModel):
         """One line for people: what is known and what is not.
 
         Args:
-            task: the training task; images have neither lengths nor masks.
+            task: the training task; only masked-LM has masks, and images have no lengths.
 
         >>> ThreatModel().describe()
         'known: model, task, batch size, lengths; not known: labels, masked positions; shared: all parameters'
+        >>> ThreatModel(withheld=("embeddings",)).describe("image")
+        'known: model, task, batch size; not known: labels; shared: all parameters but embeddings'
         """
         facts = {
             "batch size": self.batch_size,
@@ -49,15 +53,18 @@ class ThreatModel(BaseModel):
             "labels": self.labels,
             "masked positions": self.masked_positions,
         }
+        if task in ("classification", "image"):
+            del facts["masked positions"]
         if task == "image":
-            facts = {"batch size": self.batch_size, "labels": self.labels}
+            del facts["lengths"]
         known = ["model", "task", *(name for name, granted in facts.items() if granted)]
         hidden = [name for name, granted in facts.items() if not granted]
         parts = ["known: " + ", ".join(known)]
         if hidden:
             parts.append("not known: " + ", ".join(hidden))
         everything = "*" in self.shared
-        parts.append("shared: " + ("all parameters" if everything else ", ".join(self.shared)))
+        shared = "all parameters" if everything else ", ".join(self.shared)
+        parts.append(f"shared: {' but '.join((shared, *self.withheld))}")
         if self.dropout:
             parts.append("dropout on")
         return "; ".join(parts)

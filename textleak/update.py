@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,8 +14,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from textleak.errors import UpdateError
+from textleak.errors import ConfigError, UpdateError
+from textleak.privacy import PrivacyGuarantee
 from textleak.threat_model import ThreatModel
+from textleak.training import LocalSteps
 
 HEADER_KEY = "textleak"
 Task = Literal["mlm", "classification", "image"]
@@ -61,7 +63,10 @@ class UpdateMetadata(BaseModel):
         labels: class index per sequence or image, or the words under the masks, sequence by sequence.
         masked_positions: for each sequence the places that bore loss.
         model: how the client's model was loaded, when it was loaded by textleak.
-        defences: what the client did to the gradients before it shared them.
+        defences: what the client did before it shared, in the order in which it acted.
+        local: the local steps behind a weight delta; None for the gradient of one step. The
+            gradients of the update are then (weights before - weights after) / (rate * steps).
+        privacy: what is proven of the defences, where anything is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -74,6 +79,8 @@ class UpdateMetadata(BaseModel):
     masked_positions: tuple[tuple[int, ...], ...] | None = None
     model: ModelRecipe | None = None
     defences: tuple[str, ...] = ()
+    local: LocalSteps | None = None
+    privacy: PrivacyGuarantee | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +160,19 @@ def check_fits(update: SharedUpdate, parameters: Mapping[str, Tensor]) -> None:
             raise UpdateError(f"the update's {name!r} holds {gradient.dtype}, not real numbers")
         if not torch.isfinite(gradient).all():
             raise UpdateError(f"the update's {name!r} holds NaN or infinite values")
+
+
+def shared_names(parameters: Iterable[str], threat_model: ThreatModel) -> list[str]:
+    """The parameters whose gradients the threat model shares.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    names = [name for name in parameters if threat_model.shares(name)]
+    if not names:
+        patterns = ", ".join(threat_model.shared)
+        raise ConfigError(f"no parameter of the model matches the shared patterns {patterns!r}")
+    return names
 
 
 def _misfit(name: str, parameters: Mapping[str, Tensor]) -> str:

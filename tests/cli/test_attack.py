@@ -130,7 +130,7 @@ def test_an_interruption_while_the_model_loads(
     def stop(*anything: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("textleak_cli.preparing.open_model", stop)
+    monkeypatch.setattr("textleak.audit.setup.open_model", stop)
     outcome = attack("--sentence", TEXT, "--save", "run")
     assert outcome.code == 130
     assert outcome.err == "textleak: interrupted before the attack began\n"
@@ -231,3 +231,22 @@ def test_what_contradicts_the_update_is_refused(
     assert outcome.code == 2
     assert match in outcome.err
     assert not Path("run").exists()
+
+
+def test_defences_are_applied_in_order_and_recorded(
+    textleak: Textleak, classifier_folder: str, tmp_path: Path
+) -> None:
+    base = ("-s", TEXT, "-m", classifier_folder, "--task", "classification")
+    defences = ("--defence", "fp16", "--defence", "dpsgd:noise=0.5", "--defence", "prune:ratio=0.5")
+    outcome = textleak("attack", "--attack", "fake", *base, *defences, "--json", "-")
+    assert outcome.code == 0
+    record = json.loads(outcome.out)
+    spec = "dpsgd:clip=1.0,noise=0.5,steps=1000,rate=0.01,delta=1e-05"
+    assert record["defences"] == [spec, "fp16", "prune:ratio=0.5,scope=tensor"]
+    assert record["privacy"]["epsilon"] > 0
+    assert "ε = " in outcome.err
+    (tmp_path / "c.yaml").write_text("defences: ['withhold', 'clip:norm=0.1']\n")
+    assert textleak("capture", *base, "--config", "c.yaml", "-o", "u.safetensors").code == 0
+    again = textleak("invert", "u.safetensors", "--attack", "fake", "--json", "-")
+    assert json.loads(again.out)["defences"] == ["withhold:part=embeddings", "clip:norm=0.1"]
+    assert "shared: all parameters but embeddings" in " ".join(again.err.split())

@@ -43,6 +43,8 @@ ATTACK = ("attack", "--attack", "fake", "--json", "r.json", "--save", "run")
         (("-s", TEXT, "--set", "wrnog=1"), "unknown option of fake 'wrnog'; did you mean 'wrong'"),
         (("-s", TEXT, "--set", "wrong=many"), "option of fake: wrong: input should be a valid int"),
         (("-s", TEXT, "--set", "wrong"), "--set expects key=value, got 'wrong'"),
+        (("-s", TEXT, "--defence", "purne"), "unknown defence 'purne'; did you mean 'prune'?"),
+        (("-s", TEXT, "--defence", "clip:nrom=1"), "unknown option of clip 'nrom'; did you mean"),
         (("-s", TEXT, "--share", "nix*"), "no parameter of the model matches"),
         (("-s", TEXT, "--device", "abacus"), "no device 'abacus' here"),
         (("-s", TEXT, "--mask-rate", "7"), "mask_rate: input should be less than or equal to 1"),

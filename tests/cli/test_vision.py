@@ -44,7 +44,7 @@ def test_json_on_standard_output_stands_alone(textleak: Callable[..., Any], pict
     record = json.loads(done.out)
     assert record["command"] == "vision attack"
     assert record["task"] == "image"
-    assert record["defences"] == ["pruning:ratio=0.1,scope=tensor", "fp16"]
+    assert record["defences"] == ["prune:ratio=0.1,scope=tensor", "fp16"]
     assert record["threat_model"]["labels"] is False
     assert set(record["images"][0]) == {
         "reference_label", "recovered_label", "mse", "psnr", "ssim", "label_match",

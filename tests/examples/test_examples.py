@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = {
     "ablation.py": ["--count", "1", "--seconds", "0.5", "--only", "dlg-paper"],
     "activations.py": ["--count", "1", "--iterations", "1"],
+    "defences.py": ["--attack", "subspace", "--defence", "none", "--defence", "clip+fp16"],
 }
 IMAGES = "measure_images.py"
 

@@ -11,6 +11,9 @@ ATTACKS: Registry[Any] = Registry(
         "dlg-paper": "textleak.attacks.dlg:DlgPaper",
         "auto": "textleak.attacks.auto:Auto",
         "subspace": "textleak.attacks.subspace:Subspace",
+        "tag": "textleak.attacks.descent:Tag",
+        "cosine": "textleak.attacks.descent:Cosine",
+        "lamp": "textleak.attacks.lamp:Lamp",
     },
 )
 

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from textleak.attacks.base import Attack, Session, verify
+from textleak.attacks.base import Attack, Session
 from textleak.attacks.dlg import Dlg, DlgOptions
 from textleak.attacks.subspace import Subspace, SubspaceOptions
+from textleak.attacks.verification import verify
 from textleak.errors import UpdateError
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate

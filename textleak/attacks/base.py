@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import ClassVar, Generic, TypeVar, final
 
 from pydantic import BaseModel
 
-from textleak.attacks.running import Run, carry_out
+from textleak.attacks.reliability import reliability_warnings
+from textleak.attacks.running import Run, carry_out, untouched
+from textleak.attacks.verification import verify
+from textleak.defences import Defences
 from textleak.events import Event, Finished, Iteration, OnEvent, Started
-from textleak.gradients import Agreement, agreement, parameter_gradients
+from textleak.gradients import Agreement
 from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate, Reconstruction
@@ -77,9 +81,11 @@ class Attack(ABC, Generic[OptionsT]):
 
         Raises:
             UpdateError: the update does not fit the model.
+            ConfigError: the update names a defence that is not known.
             KeyboardInterrupt: interrupted before anything was found.
         """
         check_fits(update, model.parameters)
+        Defences.parse(update.metadata.defences)
         session = Session(model, on_event)
         session.emit(Started(attack=self.name))
         candidate, check, interrupted = carry_out(
@@ -90,6 +96,9 @@ class Attack(ABC, Generic[OptionsT]):
             seed,
         )
         result = _reconstruction(self.name, session, candidate, check, interrupted)
+        with untouched(model.module):
+            warnings = reliability_warnings(model, update, candidate.batch, check)
+        result = replace(result, warnings=warnings)
         session.emit(
             Finished(
                 evaluations=result.evaluations,
@@ -105,12 +114,6 @@ class Attack(ABC, Generic[OptionsT]):
     @abstractmethod
     def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
         """The algorithm: return the recovered batch, reporting through `session` on the way."""
-
-
-def verify(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> Agreement:
-    """Recompute `batch`'s gradient and compare it with the shared one, over all shared tensors."""
-    gradients = parameter_gradients(model.module, lambda: model.loss(batch), list(update.gradients))
-    return agreement(gradients, update.gradients)
 
 
 def batch_labels(batch: TokenBatch) -> list[list[int]]:

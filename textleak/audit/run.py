@@ -9,6 +9,7 @@ from typing import Protocol
 from textleak.audit.result import Audit, BatchResult
 from textleak.audit.score import score
 from textleak.client import Client, ClientOptions
+from textleak.defences import Defences
 from textleak.events import Event, OnEvent
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Reconstruction
@@ -58,6 +59,7 @@ def audit_client(
     *,
     options: ClientOptions,
     threat_model: ThreatModel,
+    defences: Defences | None = None,
     seed: int = 0,
     watcher: Watcher = NO_WATCHER,
 ) -> Audit:
@@ -72,6 +74,7 @@ def audit_client(
         batches: the private sentences, one update a batch.
         options: how the client trains; its seed is replaced.
         threat_model: what is granted to the attacker.
+        defences: of the client; every batch has a client of its own, at its first step.
         seed: seeds everything.
         watcher: told of every step.
 
@@ -79,7 +82,7 @@ def audit_client(
         DataError: a sentence that is empty or too long, or labels that do not fit.
     """
     clients = [
-        Client(model, options.model_copy(update={"seed": seed + i}), threat_model)
+        Client(model, options.model_copy(update={"seed": seed + i}), threat_model, defences)
         for i in range(len(batches))
     ]
     prepared = [

@@ -1,4 +1,4 @@
-"""A FedSGD client: one training step on private sentences, its gradients shared."""
+"""A client: its training on private sentences between two exchanges, and what it shares of it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from textleak.client.masking import mask_tokens
-from textleak.errors import ConfigError, DataError
-from textleak.gradients import parameter_gradients
+from textleak.defences import Defences, Memory
+from textleak.errors import DataError
 from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.threat_model import ThreatModel
-from textleak.update import SharedUpdate, UpdateMetadata
+from textleak.training import TrainingPlan, train
+from textleak.update import SharedUpdate, UpdateMetadata, shared_names
 
 
 class ClientOptions(BaseModel):
@@ -49,10 +50,14 @@ class PrivateBatch:
 class Client:
     """Turns private sentences into a shared update.
 
+    What a defence keeps from update to update (the residual of `topk`) stays with the client: call
+    `share` again for its next step.
+
     Args:
         model: the public model.
         options: how the client trains.
         threat_model: what of the batch is granted to the attacker.
+        defences: what it does to protect its sentences.
     """
 
     def __init__(
@@ -60,11 +65,15 @@ class Client:
         model: TextModel,
         options: ClientOptions | None = None,
         threat_model: ThreatModel | None = None,
+        defences: Defences | None = None,
     ) -> None:
         self.model = model
         self.options = options or ClientOptions()
+        self.defences = defences or Defences()
         granted = threat_model or ThreatModel()
-        self.threat_model = granted.model_copy(update={"dropout": self.options.dropout})
+        granted = granted.model_copy(update={"dropout": self.options.dropout})
+        self.threat_model = self.defences.assumed(granted)
+        self._memory: Memory = []
 
     def prepare(
         self, sentences: Sequence[str], labels: Sequence[int] | None = None
@@ -93,23 +102,24 @@ class Client:
         return PrivateBatch(TokenBatch(corrupted, attention_mask, targets), original)
 
     def share(self, private: PrivateBatch) -> SharedUpdate:
-        """One FedSGD step: the gradients that the threat model shares, with the public facts."""
-        module = self.model.module
-        names = [name for name in self.model.parameters if self.threat_model.shares(name)]
-        if not names:
-            patterns = ", ".join(self.threat_model.shared)
-            raise ConfigError(f"no parameter of the model matches the shared patterns {patterns!r}")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.options.seed)
-            module.train(self.options.dropout)
-            try:
-                gradients = parameter_gradients(
-                    module, lambda: self.model.loss(private.batch), names
-                )
-            finally:
-                module.eval()
+        """One exchange: what the client's training gives and its defences let out.
+
+        Raises:
+            ConfigError: the defences or shared patterns do not fit the model.
+        """
+        batch = private.batch
+        names = shared_names(self.model.parameters, self.threat_model)
+        plan = self.defences.plan(names, dropout=self.options.dropout)
+        gradients = train(
+            self.model.module,
+            plan,
+            lambda rows: self.model.loss(batch.take(rows)),
+            count=len(batch.input_ids),
+            seed=self.options.seed,
+        )
         on_cpu = {name: gradient.cpu() for name, gradient in gradients.items()}
-        return SharedUpdate(on_cpu, self._metadata(private))
+        update = SharedUpdate(on_cpu, self._metadata(private, plan))
+        return self.defences.protect(update, seed=self.options.seed, memory=self._memory)
 
     def _tokenize(self, sentences: Sequence[str]) -> dict[str, torch.Tensor]:
         if not sentences:
@@ -141,7 +151,7 @@ class Client:
             raise DataError(f"labels must lie between 0 and {classes - 1}, got {list(labels)}")
         return torch.tensor(list(labels))
 
-    def _metadata(self, private: PrivateBatch) -> UpdateMetadata:
+    def _metadata(self, private: PrivateBatch, plan: TrainingPlan) -> UpdateMetadata:
         batch, granted = private.batch, self.threat_model
         if self.model.task == "mlm":
             bearing = [row.ne(IGNORED).nonzero().flatten().tolist() for row in batch.labels]
@@ -150,6 +160,7 @@ class Client:
             bearing = None
             words = [[int(label)] for label in batch.labels]
         return UpdateMetadata(
+            **self.defences.facts(plan),
             task=self.model.task,
             threat_model=granted,
             batch_size=len(batch.input_ids) if granted.batch_size else None,

@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from textleak.defences.base import Defence
+from textleak.defences.base import Step, UpdateDefence
 
 
 class NoiseOptions(BaseModel):
@@ -24,17 +24,22 @@ class NoiseOptions(BaseModel):
     std: float = Field(default=1e-3, ge=0, allow_inf_nan=False)
 
 
-class Noise(Defence[NoiseOptions]):
+class Noise(UpdateDefence[NoiseOptions]):
     """Adds independent noise of mean 0; a subclass draws it."""
 
     options_class: ClassVar[type[BaseModel]] = NoiseOptions
+    promises: ClassVar[str] = (
+        "Hides what is smaller than the noise; no proof without a bound on each example's gradient."
+    )
+    costs: ClassVar[str] = (
+        "Slower and less accurate training: the noise is as strong in every entry, however small."
+    )
+    reproducible: ClassVar[bool] = False
 
-    def protect(
-        self, gradients: dict[str, Tensor], generator: torch.Generator
-    ) -> dict[str, Tensor]:
+    def protect(self, gradients: dict[str, Tensor], step: Step) -> dict[str, Tensor]:
         """Add `std` times a draw of variance 1, tensor by tensor in the order of their names."""
         noise = {
-            name: self.options.std * self.draw(gradients[name].shape, generator)
+            name: self.options.std * self.draw(gradients[name].shape, step.generator)
             for name in sorted(gradients)
         }
         return {name: tensor + noise[name].to(tensor) for name, tensor in gradients.items()}

@@ -19,9 +19,16 @@ DEFENCES: Registry[type[Defence[Any]]] = Registry(
         "fp16": "textleak.defences.precision:Float16",
         "bf16": "textleak.defences.precision:BFloat16",
         "int8": "textleak.defences.precision:Int8",
-        "pruning": "textleak.defences.pruning:MagnitudePruning",
+        "prune": "textleak.defences.pruning:MagnitudePruning",
+        "topk": "textleak.defences.topk:TopK",
+        "clip": "textleak.defences.clipping:Clip",
+        "dpsgd": "textleak.defences.dpsgd:DpSgd",
+        "withhold": "textleak.defences.local_training:Withhold",
+        "dropout": "textleak.defences.local_training:Dropout",
+        "fedavg": "textleak.defences.local_training:FedAvg",
     },
 )
+_SYNONYMS = {"pruning": "prune"}
 
 
 def parse_defence(text: str) -> Defence[Any]:
@@ -36,7 +43,7 @@ def parse_defence(text: str) -> Defence[Any]:
         ConfigError: no such defence, an unknown option, or a value that is not valid.
     """
     name, _, settings = text.strip().partition(":")
-    kind = DEFENCES.load(name)
+    kind = DEFENCES.load(_SYNONYMS.get(name, name))
     fields = kind.options_class.model_fields
     given: dict[str, Any] = {}
     for setting in filter(None, settings.split(",")):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from textleak.defences.base import Defence
+from textleak.defences.base import Step, UpdateDefence
+from textleak.defences.sparsity import Scope, keep_largest
 
 
 class PruningOptions(BaseModel):
@@ -23,29 +23,20 @@ class PruningOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ratio: float = Field(default=0.2, ge=0, lt=1)
-    scope: Literal["tensor", "all"] = "tensor"
+    scope: Scope = "tensor"
 
 
-class MagnitudePruning(Defence[PruningOptions]):
+class MagnitudePruning(UpdateDefence[PruningOptions]):
     """Keeps the largest entries."""
 
-    name: ClassVar[str] = "pruning"
+    name: ClassVar[str] = "prune"
     options_class: ClassVar[type[BaseModel]] = PruningOptions
+    promises: ClassVar[str] = "No proof; an attacker loses the small entries and keeps the large."
+    costs: ClassVar[str] = (
+        "Little accuracy up to high ratios with error feedback (see topk), more without it."
+    )
 
-    def protect(
-        self, gradients: dict[str, Tensor], generator: torch.Generator
-    ) -> dict[str, Tensor]:
+    def protect(self, gradients: dict[str, Tensor], step: Step) -> dict[str, Tensor]:
         """Zero the entries of smallest magnitude."""
-        if self.options.scope == "tensor":
-            return {name: self._pruned(gradient) for name, gradient in gradients.items()}
-        everything = torch.cat([gradient.flatten() for gradient in gradients.values()])
-        parts = torch.split(self._pruned(everything), [g.numel() for g in gradients.values()])
-        return {
-            name: part.reshape(gradients[name].shape)
-            for name, part in zip(gradients, parts, strict=True)
-        }
-
-    def _pruned(self, gradient: Tensor) -> Tensor:
-        count = int(self.options.ratio * gradient.numel())
-        smallest = gradient.abs().flatten().topk(count, largest=False).indices
-        return gradient.flatten().index_fill(0, smallest, 0.0).reshape(gradient.shape)
+        ratio, scope = self.options.ratio, self.options.scope
+        return keep_largest(gradients, lambda size: size - int(ratio * size), scope)

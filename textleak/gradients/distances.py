@@ -67,6 +67,7 @@ class Distance:
             gradient alike: below the fraction it counts as orthogonal, since noise that a defence
             put on a shared zero gives it a direction again.
         alpha: the weight of L1 in "tag".
+        alphas: factors on `alpha` by shell pattern of tensor names, as in `weights`.
     """
 
     kind: str = "cosine"
@@ -74,6 +75,7 @@ class Distance:
     row_cosine: tuple[str, ...] = ()
     negligible: float = 1e-6
     alpha: float = 0.1
+    alphas: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -86,8 +88,7 @@ class Distance:
 
     def weight(self, name: str) -> float:
         """The weight of the tensor called `name`."""
-        chosen = [weight for pattern, weight in self.weights.items() if fnmatchcase(name, pattern)]
-        return chosen[-1] if chosen else 1.0
+        return _by_pattern(self.weights, name)
 
     def select(self, shared: Mapping[str, Tensor]) -> dict[str, float]:
         """The tensors that take part, with their weights.
@@ -143,7 +144,10 @@ class Distance:
         if self.kind == "relative-l2":
             return residual / torch.cat([part.shared_squared for part in compared])
         if self.kind == "tag":
-            return residual + self.alpha * torch.cat([part.absolute() for part in compared])
+            names = [name for part in compared for name in part.names]
+            factors = [[self.alpha * _by_pattern(self.alphas, name)] for name in names]
+            absolute = torch.cat([part.absolute() for part in compared])
+            return residual + residual.new_tensor(factors) * absolute
         return residual
 
     def _cosines(self, compared: Sequence[Compared]) -> Tensor:
@@ -162,6 +166,12 @@ class Distance:
         mean_square = squared.detach() / squared.new_tensor(entries).unsqueeze(1)
         heard = mean_square > self.negligible**2 * mean_square.median(0).values
         return torch.cat([torch.where(heard, cosines, 1), *rows])
+
+
+def _by_pattern(values: Mapping[str, float], name: str) -> float:
+    """The value of the last pattern that fits `name`; 1 where none does."""
+    chosen = [value for pattern, value in values.items() if fnmatchcase(name, pattern)]
+    return chosen[-1] if chosen else 1.0
 
 
 def one_minus_cosine(dot: Tensor, squared: Tensor, shared_squared: Tensor) -> Tensor:

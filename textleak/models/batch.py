@@ -32,6 +32,11 @@ class TokenBatch:
             self.input_ids.to(device), self.attention_mask.to(device), self.labels.to(device)
         )
 
+    def take(self, rows: Sequence[int]) -> TokenBatch:
+        """The sequences with these indices."""
+        at = list(rows)
+        return TokenBatch(self.input_ids[at], self.attention_mask[at], self.labels[at])
+
     @property
     def lengths(self) -> list[int]:
         """Tokens of each sequence, special tokens included."""

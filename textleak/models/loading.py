@@ -123,7 +123,7 @@ def _packaged_folder() -> Path:
 def _read(source: str, options: ModelOptions) -> tuple[PreTrainedTokenizerBase, PretrainedConfig]:
     local = local_only(source)
     try:
-        with _quiet():
+        with quiet():
             tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
             config = (
                 preset_config(options.name, len(tokenizer))
@@ -132,10 +132,12 @@ def _read(source: str, options: ModelOptions) -> tuple[PreTrainedTokenizerBase, 
             )
     except (OSError, ValueError, KeyError) as error:
         if Path(source).is_dir():
-            what = f"cannot load a model from the folder {source!r}: {_line(error)}"
+            what = f"cannot load a model from the folder {source!r}: {first_line(error)}"
             raise ModelError(what) from error
         where = (
-            "it is not in the local cache and the Hub does not answer" if local else _line(error)
+            "it is not in the local cache and the Hub does not answer"
+            if local
+            else first_line(error)
         )
         raise ModelError(
             f"{unknown('model', options.name, KNOWN)}; as a Hub id: {where}"
@@ -182,7 +184,7 @@ def _build(
         module = kind.from_config(config, attn_implementation="eager")
         return module, [f"random weights, seed {options.weights_seed}"]
     try:
-        with _quiet():
+        with quiet():
             module, info = kind.from_pretrained(
                 source,
                 config=config,
@@ -191,7 +193,7 @@ def _build(
                 local_files_only=local_only(source),
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"cannot load weights of {options.name!r}: {_line(error)}") from error
+        raise ModelError(f"cannot load weights of {options.name!r}: {first_line(error)}") from error
     missing = sorted(info["missing_keys"])
     if not missing:
         return module, []
@@ -202,12 +204,13 @@ def _build(
     return module, [note]
 
 
-def _line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the libraries' progress bars, load reports and retries off the screen; restore after."""
     loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
     levels = [logger.level for logger in loggers]

@@ -88,9 +88,11 @@ def summary_view(record: RunRecord) -> RenderableType:
     facts.add("verified", _verified(record), style)
     facts.add("cost", _cost(record))
     facts.add("attack", record.title + f", seed {record.seed}")
-    facts.add("attacker", record.threat_model.describe())
+    facts.add("attacker", record.threat_model.describe(record.task))
     for defence in record.defences:
         facts.add("defence", defence)
+    if record.privacy is not None:
+        facts.add("privacy", record.privacy.describe())
     for note in (*record.model_notes, *record.notes):
         facts.add("note", note)
     for warning in record.warnings:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from textleak.privacy import PrivacyGuarantee
 from textleak.threat_model import ThreatModel
 
 _PACKAGES = ("textleak", "torch", "transformers", "tokenizers", "numpy")
@@ -28,6 +29,7 @@ class RunHeader(BaseModel):
     task: str
     threat_model: ThreatModel
     defences: tuple[str, ...] = ()
+    privacy: PrivacyGuarantee | None = None
     seed: int = 0
     model_notes: tuple[str, ...] = ()
     versions: dict[str, str] = {}

@@ -64,7 +64,7 @@ def to_json(
 
     A PSNR of equal images is infinite, which JSON cannot hold: it is null, with an `mse` of 0.
     """
-    recipe = update.metadata.model
+    recipe, privacy = update.metadata.model, update.metadata.privacy
     return {
         "schema": SCHEMA,
         "command": "vision attack",
@@ -74,6 +74,7 @@ def to_json(
         "task": "image",
         "threat_model": update.metadata.threat_model.model_dump(mode="json"),
         "defences": list(update.metadata.defences),
+        "privacy": privacy.model_dump(mode="json") if privacy else None,
         "seed": seed,
         "versions": versions(),
         "images": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -18,6 +19,11 @@ class ImageBatch:
 
     pixels: Tensor
     labels: Tensor
+
+    def take(self, rows: Sequence[int]) -> ImageBatch:
+        """The images with these indices."""
+        at = list(rows)
+        return ImageBatch(self.pixels[at], self.labels[at])
 
     @property
     def classes(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""A FedSGD client: one training step on private images, its gradients shared."""
+"""A client: its training on private images between two exchanges, and what it shares of it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from textleak.errors import ConfigError, DataError
-from textleak.gradients import parameter_gradients
+from textleak.defences import Defences, Memory
+from textleak.errors import DataError
 from textleak.threat_model import ThreatModel
-from textleak.update import SharedUpdate, UpdateMetadata
+from textleak.training import train
+from textleak.update import SharedUpdate, UpdateMetadata, shared_names
 from textleak.vision.batch import ImageBatch
 from textleak.vision.models.image_model import ImageModel
 
@@ -32,15 +33,23 @@ class ImageClient:
     Args:
         model: the public model.
         threat_model: what of the batch is granted to the attacker.
-        seed: draws the labels of images that have none.
+        seed: draws the labels of images that have none, and seeds the defences.
+        defences: what it does to protect its images.
     """
 
     def __init__(
-        self, model: ImageModel, threat_model: ThreatModel | None = None, *, seed: int = 0
+        self,
+        model: ImageModel,
+        threat_model: ThreatModel | None = None,
+        *,
+        seed: int = 0,
+        defences: Defences | None = None,
     ) -> None:
         self.model = model
-        self.threat_model = threat_model or ThreatModel(lengths=False)
+        self.defences = defences or Defences()
+        self.threat_model = self.defences.assumed(threat_model or ThreatModel(lengths=False))
         self.seed = seed
+        self._memory: Memory = []
 
     def prepare(self, pixels: Tensor, labels: Sequence[int | None] | None = None) -> PrivateImages:
         """Check one batch of images and label it.
@@ -74,20 +83,27 @@ class ImageClient:
         return PrivateImages(ImageBatch(pixels.to(device, dtype), classes))
 
     def share(self, private: PrivateImages) -> SharedUpdate:
-        """One FedSGD step: the gradients that the threat model shares, with the public facts."""
-        names = [name for name in self.model.parameters if self.threat_model.shares(name)]
-        if not names:
-            patterns = ", ".join(self.threat_model.shared)
-            raise ConfigError(f"no parameter of the model matches the shared patterns {patterns!r}")
-        gradients = parameter_gradients(
-            self.model.module, lambda: self.model.loss(private.batch), names
+        """One exchange: what the client's training gives and its defences let out.
+
+        Raises:
+            ConfigError: the defences or shared patterns do not fit the model.
+        """
+        batch, granted = private.batch, self.threat_model
+        plan = self.defences.plan(shared_names(self.model.parameters, granted))
+        gradients = train(
+            self.model.module,
+            plan,
+            lambda rows: self.model.loss(batch.take(rows)),
+            count=len(batch.pixels),
+            seed=self.seed,
         )
-        granted = self.threat_model
         metadata = UpdateMetadata(
+            **self.defences.facts(plan),
             task="image",
             threat_model=granted,
-            batch_size=len(private.batch.pixels) if granted.batch_size else None,
-            labels=tuple((label,) for label in private.batch.classes) if granted.labels else None,
+            batch_size=len(batch.pixels) if granted.batch_size else None,
+            labels=tuple((label,) for label in batch.classes) if granted.labels else None,
             model=self.model.recipe,
         )
-        return SharedUpdate(gradients, metadata)
+        update = SharedUpdate(gradients, metadata)
+        return self.defences.protect(update, seed=self.seed, memory=self._memory)

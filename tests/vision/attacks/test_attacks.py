@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from textleak.defences import parse_defence
+from textleak.defences import on_update
 from textleak.errors import ConfigError, ModelError, UpdateError
 from textleak.threat_model import ThreatModel
 from textleak.update import SharedUpdate
@@ -175,7 +175,7 @@ def test_a_misfit_is_refused_and_a_protected_update_attacked(
     wrong = SharedUpdate({"0.weight": torch.zeros(1)}, update.metadata)
     with pytest.raises(UpdateError, match="shape"):
         attack("dlg")(lenet, wrong)
-    noisy = parse_defence("gaussian:std=0.1")(parse_defence("bf16")(update))
+    noisy = on_update("gaussian:std=0.1")(on_update("bf16")(update))
     result = attack("dlg", iterations=2)(lenet, noisy)
     assert not result.verified
 

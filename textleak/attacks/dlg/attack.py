@@ -9,7 +9,8 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from textleak.attacks.base import Attack, Session, verify
+from textleak.attacks.base import Attack, Session
+from textleak.attacks.dlg.decode import decode, with_neighbours
 from textleak.attacks.dlg.discrete import Scored, Search
 from textleak.attacks.dlg.dummy import make_dummy
 from textleak.attacks.dlg.facts import gather_facts, place_scores
@@ -18,6 +19,7 @@ from textleak.attacks.dlg.matching import Iterate, Objective, minimise
 from textleak.attacks.dlg.moves import Place, free_places
 from textleak.attacks.dlg.options import DlgOptions, DlgPaperOptions
 from textleak.attacks.scoring import BatchScorer
+from textleak.attacks.verification import verify
 from textleak.decoding import Nearest
 from textleak.evidence.spans import row_span
 from textleak.gradients import MATCHERS, Distance, Matcher
@@ -25,8 +27,6 @@ from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate
 from textleak.update import SharedUpdate
-
-_KEPT = 8  # nearest words kept in the result
 
 
 class Dlg(Attack[DlgOptions]):
@@ -98,13 +98,10 @@ class Continuous:
     def _decode(self, iterate: Iterate) -> Candidate:
         variables, values, _ = iterate
         best = int(values.nan_to_num(torch.inf).argmin())
-        sizes = [self._objective.dummy.size, self._objective.labels.size]
-        inputs, labels = torch.split(variables[best], sizes)
-        self.nearest = self._objective.dummy.nearest(inputs, max(_KEPT, self._options.nearest))
-        ids = self.facts.frame.clone()
-        ids[self.facts.free] = self.nearest.ids[:, 0]
-        batch = TokenBatch(ids, self.facts.attention_mask, self._objective.labels.decide(labels))
-        return _candidate(self, batch, float(values[best]))
+        found, self.nearest = decode(
+            self._objective, variables[best], float(values[best]), self._options.nearest
+        )
+        return found
 
 
 class Discrete:
@@ -144,7 +141,7 @@ class Discrete:
             ids[self._continuous.facts.free] = words[fitting.argmax(1)]
             starts.append(TokenBatch(ids, found.batch.attention_mask, found.batch.labels))
         scored = self._search.settle(starts, self._lists(fitting))
-        return _candidate(self._continuous, scored.batch, scored.value)
+        return self._candidate(scored)
 
     def _fitting(self) -> Tensor | None:
         """How well each word fits each free place, by its gradient and by the dummy; (N, W)."""
@@ -169,8 +166,13 @@ class Discrete:
     def _on_sweep(self, current: Scored, evaluations: int) -> None:
         self._session.evaluations += evaluations
         self._sweeps += 1
-        found = _candidate(self._continuous, current.batch, current.value)
+        found = self._candidate(current)
         self._session.progress(found, stage="discrete", iteration=self._sweeps)
+
+    def _candidate(self, scored: Scored) -> Candidate:
+        nearest = self._continuous.nearest
+        assert nearest is not None
+        return with_neighbours(scored.batch, scored.value, nearest, self._continuous.facts.free)
 
 
 def _matcher(
@@ -192,21 +194,3 @@ def _dummy_weight(options: DlgOptions) -> float:
     The paper's L2 takes every tensor as it comes.
     """
     return 0.0 if options.dummy == "embeddings" and options.distance != "l2" else 1.0
-
-
-def _candidate(continuous: Continuous, batch: TokenBatch, objective: float) -> Candidate:
-    """`batch` with what the continuous stage knows of its neighbours."""
-    nearest, free = continuous.nearest, continuous.facts.free
-    assert nearest is not None
-    words = batch.input_ids[free]  # (N,)
-    chosen = nearest.ids == words[:, None]  # (N, k)
-    weights = nearest.weights()
-    sure = torch.ones_like(free, dtype=weights.dtype)
-    sure[free] = (weights * chosen).sum(1)
-    pairs: list[list[list[tuple[int, float]]]] = [[[] for _ in range(n)] for n in batch.lengths]
-    for (row, place), ids, distances in zip(
-        free_places(free), nearest.ids.tolist(), nearest.distances.tolist(), strict=True
-    ):
-        pairs[row][place] = list(zip(ids[:_KEPT], distances[:_KEPT], strict=True))
-    confidence = [row[:n].tolist() for row, n in zip(sure, batch.lengths, strict=True)]
-    return Candidate(batch, confidence, objective, pairs)

@@ -34,16 +34,32 @@ def make_dummy(model: TextModel, facts: Facts, options: DlgOptions) -> Dummy:
     """The dummy input that `options.dummy` asks for."""
     if options.dummy == "tokens":
         return DummyTokens(model, facts)
-    return DummyEmbeddings(model, facts, options.start_scale, options.metric)
+    return DummyEmbeddings(model, facts, options.metric, scale=options.start_scale)
 
 
 class DummyEmbeddings:
-    """Free embeddings (N, H) at the free places, in units of the word table's spread (DLG, eq. 3)."""
+    """Free embeddings (N, H) at the free places (DLG, eq. 3).
 
-    def __init__(self, model: TextModel, facts: Facts, scale: float, metric: Metric) -> None:
+    Args:
+        model: the public model.
+        facts: the frame of the batch.
+        metric: how the nearest word is measured.
+        scale: standard deviation of the start, in units of `unit`.
+        unit: what a variable of 1 means in an embedding; the word table's spread where None.
+    """
+
+    def __init__(
+        self,
+        model: TextModel,
+        facts: Facts,
+        metric: Metric,
+        *,
+        scale: float = 1.0,
+        unit: float | None = None,
+    ) -> None:
         table = model.word_table.detach()
         self._table, self._facts, self._scale, self._metric = table, facts, scale, metric
-        self._spread = table.std()
+        self._spread = table.std() if unit is None else unit
         self._fixed = table[facts.frame.clamp_min(0)]  # (B, T, H)
         self.size = facts.places * table.shape[1]
 

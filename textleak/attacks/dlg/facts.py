@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from textleak.attacks.dlg.options import DlgOptions
+from textleak.attacks.dlg.options import MatchingOptions
 from textleak.decoding import standing_words
 from textleak.errors import UpdateError
 from textleak.evidence.words import UsedWords, tied_words, untied_words
@@ -48,7 +48,7 @@ class Facts:
         return int(self.free.sum())
 
 
-def gather_facts(model: TextModel, update: SharedUpdate, options: DlgOptions) -> Facts:
+def gather_facts(model: TextModel, update: SharedUpdate, options: MatchingOptions) -> Facts:
     """Collect what the threat model grants and what the gradients tell exactly.
 
     Raises:

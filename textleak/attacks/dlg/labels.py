@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from textleak.attacks.dlg.facts import Facts, position_norms
-from textleak.attacks.dlg.options import DlgOptions
+from textleak.attacks.dlg.options import MatchingOptions
 from textleak.errors import UpdateError
 from textleak.evidence.masked_words import masked_count, masked_words
 from textleak.models.batch import IGNORED
@@ -61,7 +61,7 @@ SIMPLEX: dict[str, Simplex] = {"softmax": softmax, "squares": squares}
 
 
 def make_labels(
-    model: TextModel, update: SharedUpdate, facts: Facts, options: DlgOptions
+    model: TextModel, update: SharedUpdate, facts: Facts, options: MatchingOptions
 ) -> SoftLabels:
     """The labels that `options.labels` asks for.
 
@@ -237,7 +237,7 @@ def place_labels(facts: Facts, likely: Tensor, scores: Tensor, words: Tensor) ->
 
 
 def _class_labels(
-    model: TextModel, update: SharedUpdate, facts: Facts, options: DlgOptions
+    model: TextModel, update: SharedUpdate, facts: Facts, options: MatchingOptions
 ) -> ClassLabels:
     classes = int(model.module.config.num_labels)  # type: ignore[union-attr, arg-type]
     granted, known = update.metadata.labels, None
@@ -258,7 +258,9 @@ def _count(model: TextModel, update: SharedUpdate, facts: Facts) -> int:
     return int(per_sentence.sum())
 
 
-def _prior(model: TextModel, update: SharedUpdate, facts: Facts, options: DlgOptions) -> Tensor:
+def _prior(
+    model: TextModel, update: SharedUpdate, facts: Facts, options: MatchingOptions
+) -> Tensor:
     """(N,) logits of where loss is borne, to begin with."""
     norms = position_norms(model, update, facts) if options.mask_prior else None
     if norms is None:

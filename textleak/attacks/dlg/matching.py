@@ -54,6 +54,15 @@ class Objective:
         (slopes,) = torch.autograd.grad(distances.sum(), variables)
         return distances.detach(), slopes
 
+    def values(self, variables: Tensor) -> Tensor:
+        """Distances (R,) alone at `variables` (R, D), which is cheaper."""
+        return self.matcher(
+            lambda recorder: self._losses(variables.detach(), recorder),
+            candidates=len(variables),
+            batch=self.facts.sequences,
+            differentiable=False,
+        )
+
     def _losses(self, variables: Tensor, recorder: Recorder) -> Tensor:
         inputs, labels = torch.split(variables, [self.dummy.size, self.labels.size], dim=1)
         mask = self.facts.attention_mask.repeat(len(variables), 1).to(self.model.device)

@@ -7,30 +7,18 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class DlgOptions(BaseModel):
-    """How `dlg` matches gradients; the defaults are those that work on BERT.
+class MatchingOptions(BaseModel):
+    """What every attack that matches gradients of continuous dummies can choose.
 
     Attributes:
         labels: `joint` optimises soft labels with the input, `analytic` reads the labels off the
             decoder's or classifier's bias gradient first, `known` takes them from the update.
         simplex: what makes joint labels distributions over the vocabulary; see `labels.squares`.
-        dummy: `embeddings` are free vectors, `tokens` are soft distributions over the words.
         words: the words to decode to: `gradient` reads the words of the batch off the word table's
             gradient where it is shared, `vocabulary` allows every word.
-        distance: how gradients are compared in the continuous stage.
-        position_weight: weight of the position table's rows beside one for every other tensor;
-            0 leaves them out. It pins the order of words.
         mask_prior: start the masked positions from the norms of the position table's gradient
             rows: they are where the loss enters.
-        optimizer: `lbfgs` with a line search for every restart, or the `paper`'s.
         restarts: dummy batches optimised side by side; the best by objective wins.
-        rounds: continuous and discrete stages follow one another at most so often.
-        iterations: continuous iterations a round (for `paper`: outer ones, of 20 inner ones each).
-        history: curvature pairs that L-BFGS keeps.
-        start_scale: standard deviation of the random start, in units of the word table's.
-        discrete: whether the discrete stage runs.
-        nearest: words tried at each position in the discrete stage.
-        chunk: candidates that the discrete stage evaluates in one pass.
         metric: how the nearest word is measured.
         engine: the matcher: `engine`, or the slow `oracle`.
     """
@@ -39,13 +27,35 @@ class DlgOptions(BaseModel):
 
     labels: Literal["joint", "analytic", "known"] = "analytic"
     simplex: Literal["softmax", "squares"] = "squares"
-    dummy: Literal["embeddings", "tokens"] = "embeddings"
     words: Literal["gradient", "vocabulary"] = "gradient"
+    mask_prior: bool = True
+    restarts: int = Field(default=2, ge=1)
+    metric: Literal["cosine", "l2"] = "cosine"
+    engine: Literal["engine", "oracle"] = "engine"
+
+
+class DlgOptions(MatchingOptions):
+    """How `dlg` matches gradients; the defaults are those that work on BERT.
+
+    Attributes:
+        dummy: `embeddings` are free vectors, `tokens` are soft distributions over the words.
+        distance: how gradients are compared in the continuous stage.
+        position_weight: weight of the position table's rows beside one for every other tensor;
+            0 leaves them out. It pins the order of words.
+        optimizer: `lbfgs` with a line search for every restart, or the `paper`'s.
+        rounds: continuous and discrete stages follow one another at most so often.
+        iterations: continuous iterations a round (for `paper`: outer ones, of 20 inner ones each).
+        history: curvature pairs that L-BFGS keeps.
+        start_scale: standard deviation of the random start, in units of the word table's.
+        discrete: whether the discrete stage runs.
+        nearest: words tried at each position in the discrete stage.
+        chunk: candidates that the discrete stage evaluates in one pass.
+    """
+
+    dummy: Literal["embeddings", "tokens"] = "embeddings"
     distance: Literal["l2", "cosine", "cosine-all", "relative-l2", "tag"] = "cosine"
     position_weight: float = Field(default=20.0, ge=0)
-    mask_prior: bool = True
     optimizer: Literal["lbfgs", "paper"] = "lbfgs"
-    restarts: int = Field(default=2, ge=1)
     rounds: int = Field(default=5, ge=1)
     iterations: int = Field(default=30, ge=1)
     history: int = Field(default=100, ge=1)
@@ -53,8 +63,6 @@ class DlgOptions(BaseModel):
     discrete: bool = True
     nearest: int = Field(default=6, ge=1)
     chunk: int = Field(default=16, ge=1)
-    metric: Literal["cosine", "l2"] = "cosine"
-    engine: Literal["engine", "oracle"] = "engine"
 
 
 class DlgPaperOptions(DlgOptions):

@@ -8,8 +8,9 @@ from typing import ClassVar, Generic, TypeVar, final
 from pydantic import BaseModel
 
 from textleak.attacks.running import Run, carry_out
+from textleak.attacks.verification import recomputed
 from textleak.events import Started
-from textleak.gradients import parameter_gradients, relative_error
+from textleak.gradients import relative_error
 from textleak.update import SharedUpdate, check_fits
 from textleak.vision.batch import ImageBatch
 from textleak.vision.events import (
@@ -122,6 +123,11 @@ class ImageAttack(ABC, Generic[OptionsT]):
 
 
 def verify(model: ImageModel, update: SharedUpdate, batch: ImageBatch) -> float:
-    """Relative error of `batch`'s gradient against the shared one, over all shared tensors."""
-    gradients = parameter_gradients(model.module, lambda: model.loss(batch), list(update.gradients))
-    return relative_error(gradients, update.gradients)
+    """Relative error of `batch`'s update against the shared one, over all shared tensors."""
+    again = recomputed(
+        model.module,
+        update,
+        lambda rows: model.loss(batch.take(rows)),
+        count=len(batch.pixels),
+    )
+    return relative_error(again, update.gradients)

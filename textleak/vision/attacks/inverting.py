@@ -11,6 +11,7 @@ from torch import Tensor
 
 from textleak.errors import UpdateError
 from textleak.gradients import Distance
+from textleak.optim.decay import DECAY_AT
 from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageAttack, ImageSession
 from textleak.vision.attacks.labels import known_labels, read_off_labels
@@ -18,7 +19,6 @@ from textleak.vision.attacks.objective import ImageObjective, batch_size
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate
 
-DECAY_AT = (3 / 8, 5 / 8, 7 / 8)  # of all iterations; the authors' schedule, a tenth each time
 REPORT_EVERY = 20
 
 

@@ -1,23 +1,29 @@
-"""From a configuration to the things that it names: the model, the attack, the private text."""
+"""From a configuration to the things that it names: the model, the attack, the private text.
+
+The commands and the grid both build their runs here, so that a run means the same in either.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from pydantic import ValidationError
 
 from textleak.attacks import ATTACKS
-from textleak.audit import PrivateText
-from textleak.client import ClientOptions
+from textleak.audit.result import Audit
+from textleak.audit.run import NO_WATCHER, AttackCall, PrivateText, Watcher, audit_client
+from textleak.client import Client, ClientOptions
 from textleak.client.reading import in_batches, read_sentences
 from textleak.config import RunConfig, problem
+from textleak.defences import Defences
 from textleak.errors import ConfigError, DataError, unknown
 from textleak.metrics.sentence import SentenceFrame
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.report.header import RunHeader, versions
 from textleak.report.pieces import Pieces
-from textleak.threat_model import ThreatModel
+from textleak.update import UpdateMetadata
 
 
 def private_text(config: RunConfig) -> list[PrivateText]:
@@ -69,19 +75,23 @@ def build_attack(config: RunConfig) -> Any:
 
 
 def open_model(config: RunConfig) -> TextModel:
-    """Load the model of `config`."""
-    device = checked_device(config.device)
+    """Load the model of `config`, with the threads that it asks for."""
+    options = model_options(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    options = ModelOptions(
+    return load_model(options, config.task)
+
+
+def model_options(config: RunConfig) -> ModelOptions:
+    """Which model `config` names; raise ConfigError if its device is not here."""
+    return ModelOptions(
         name=config.model,
         weights=config.weights,
         weights_seed=config.weights_seed,
         activation=config.activation,
         num_labels=config.num_labels,
-        device=device,
+        device=checked_device(config.device),
     )
-    return load_model(options, config.task)
 
 
 def checked_device(name: str) -> str:
@@ -99,16 +109,58 @@ def client_options(config: RunConfig) -> ClientOptions:
     return ClientOptions(mask_rate=config.mask_rate, dropout=config.dropout, seed=config.seed)
 
 
+def build_defences(config: RunConfig) -> Defences:
+    """The defences of `config`; raise ConfigError if one is not valid."""
+    return Defences.parse(config.defences)
+
+
+def client_of(config: RunConfig, model: TextModel) -> Client:
+    """The client of `config`."""
+    return Client(model, client_options(config), config.threat_model, build_defences(config))
+
+
+def run_audit(
+    config: RunConfig,
+    model: TextModel,
+    attack: AttackCall,
+    batches: Sequence[PrivateText],
+    watcher: Watcher = NO_WATCHER,
+) -> Audit:
+    """Audit `batches` as `config` says; see `audit_client`."""
+    return audit_client(
+        model,
+        attack,
+        batches,
+        options=client_options(config),
+        threat_model=config.threat_model,
+        defences=build_defences(config),
+        seed=config.seed,
+        watcher=watcher,
+    )
+
+
 def run_header(
     command: str,
     config: RunConfig,
     model: TextModel,
     attack: Any,
-    threat_model: ThreatModel,
-    defences: tuple[str, ...] = (),
+    received: UpdateMetadata | None = None,
 ) -> RunHeader:
-    """What a run of `attack` assumes."""
-    recipe = model.recipe
+    """What a run of `attack` assumes.
+
+    Args:
+        command: the command that runs it.
+        config: the run's configuration.
+        model: the public model.
+        attack: the attack with its options.
+        received: what an update from elsewhere says of itself; by `config` where None.
+    """
+    recipe, defences = model.recipe, build_defences(config)
+    said = received or UpdateMetadata(
+        threat_model=defences.assumed(config.threat_model),
+        defences=defences.specs,
+        privacy=defences.guarantee,
+    )
     return RunHeader(
         command=command,
         attack=config.attack,
@@ -118,8 +170,9 @@ def run_header(
         weights_seed=recipe.weights_seed,
         activation=recipe.activation,
         task=model.task,
-        threat_model=threat_model,
-        defences=defences,
+        threat_model=said.threat_model,
+        defences=said.defences,
+        privacy=said.privacy,
         seed=config.seed,
         model_notes=model.notes,
         versions=versions(),

@@ -1,0 +1,75 @@
+"""What makes a result unreliable, in a few lines; a proven recovery needs none of them."""
+
+from __future__ import annotations
+
+import torch
+
+from textleak.attacks.verification import verify
+from textleak.decoding import standing_words
+from textleak.gradients import Agreement
+from textleak.models.batch import IGNORED, TokenBatch
+from textleak.models.text_model import TextModel
+from textleak.update import SharedUpdate
+
+_DRAWS = 3  # random batches that a result is compared with
+
+
+def reliability_warnings(
+    model: TextModel, update: SharedUpdate, batch: TokenBatch, check: Agreement
+) -> tuple[str, ...]:
+    """Why `batch` may not be what the client had; nothing where its gradient is the shared one.
+
+    Args:
+        model: the public model.
+        update: what was attacked.
+        batch: what was recovered.
+        check: the recovered batch's gradient beside the shared one.
+    """
+    if check.exact:
+        return ()
+    said = [f"gradient not matched (relative error {check.error:.1e}): nothing proves this text"]
+    if not check.error < _chance_error(model, update, batch):
+        said.append("no better than random words: their gradients come as close to the shared one")
+    zero = sum(not bool(gradient.any()) for gradient in update.gradients.values())
+    if zero:
+        said.append(f"{zero} of {len(update.gradients)} shared gradients are zero throughout")
+    granted = update.metadata.threat_model
+    if granted.dropout:
+        said.append("dropout was on: even the true text would not give the shared gradient")
+    if tied(model) and model.adapter.word_table in update.gradients:
+        said.append("word embeddings tied to the decoder: which words were there is blurred")
+    if granted.lengths and update.metadata.lengths is not None:
+        said.append("lengths were granted: part of the score is no finding of the attack")
+    return tuple(said)
+
+
+def tied(model: TextModel) -> bool:
+    """Whether the masked-LM decoder shares the word embeddings' parameter."""
+    if model.task != "mlm":
+        return False
+    decoder = model.module.get_output_embeddings()  # type: ignore[operator]
+    return decoder is not None and decoder.weight is model.word_table
+
+
+def _chance_error(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> float:
+    """The smallest gradient error of random words in the places of the recovered ones."""
+    words = standing_words(model.tokenizer, masks=False)
+    special = torch.tensor(sorted(set(model.tokenizer.all_special_ids)))
+    draw = torch.Generator().manual_seed(0)
+    errors = []
+    for _ in range(_DRAWS):
+        labels = batch.labels
+        ids = _redrawn(batch.input_ids, ~torch.isin(batch.input_ids, special), words, draw)
+        if labels.dim() == 2:
+            labels = _redrawn(labels, labels != IGNORED, words, draw)
+        random = TokenBatch(ids, batch.attention_mask, labels)
+        errors.append(verify(model, update, random).error)
+    return min(errors)
+
+
+def _redrawn(
+    ids: torch.Tensor, where: torch.Tensor, words: torch.Tensor, draw: torch.Generator
+) -> torch.Tensor:
+    """`ids` with random words at the places `where`."""
+    fresh = words[torch.randint(len(words), ids.shape, generator=draw)]
+    return torch.where(where, fresh, ids)
