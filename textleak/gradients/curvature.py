@@ -8,6 +8,7 @@ and Woodruff 2013), so that J never stands in memory in full.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 
 import torch
@@ -53,9 +54,9 @@ def gauss_newton(
     sides = sensitivities(module, loss, point, weights, seed)
     product = torch.empty(len(point), len(point), device=point.device, dtype=point.dtype)
     for first in range(0, len(point), BLOCK):
-        rows = slice(first, first + BLOCK)
+        rows, later = slice(first, first + BLOCK), slice(first + BLOCK, None)
         product[rows, first:] = sides[rows] @ sides[first:].T
-        product[first:, rows] = product[rows, first:].T
+        product[later, rows] = product[rows, later].T
     return product
 
 
@@ -88,13 +89,15 @@ def sensitivities(
         moved: Tensor = jvp(gradients, (point,), (along,))[1]
         return moved
 
-    parts = []
-    for first in range(0, len(point), COLUMNS):
+    def folded(first: int) -> Tensor:
         along = torch.zeros(min(COLUMNS, len(point) - first), len(point)).to(point)
         along.diagonal(first).fill_(1.0)
-        moved = vmap(column)(along)  # (columns, count)
-        if count > rows:
-            folded = moved.new_zeros(len(moved), rows)
-            moved = folded.index_add_(1, place, moved * sign)
-        parts.append(moved)
-    return torch.cat(parts)
+        moved: Tensor = vmap(column)(along)  # (columns, count)
+        if count <= rows:
+            return moved
+        return moved.new_zeros(len(moved), rows).index_add_(1, place, moved * sign)
+
+    with warnings.catch_warnings():
+        # The first forward derivative imports torch's decompositions, which use torch.jit.
+        warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
+        return torch.cat([folded(first) for first in range(0, len(point), COLUMNS)])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import torch
 from torch import Tensor
 
-Closure = Callable[[Tensor], tuple[Tensor, Tensor]]
+from textleak.optim.lbfgs import Closure
 
 
 class RoundCoordinates:
@@ -18,32 +16,21 @@ class RoundCoordinates:
 
     Args:
         origin: (1, D), where y = 0.
-        parts: the variables of each block, which together are all D of them.
-        metrics: each block's positive definite matrix; overwritten by nothing.
+        metric: (D, D), positive definite.
     """
 
-    def __init__(self, origin: Tensor, parts: Sequence[Tensor], metrics: Sequence[Tensor]) -> None:
-        self.origin = origin.detach().clone()
-        self._parts = list(parts)
-        self._lower = [torch.linalg.cholesky(metric) for metric in metrics]
-        self._upper = [lower.T.contiguous() for lower in self._lower]
+    def __init__(self, origin: Tensor, metric: Tensor) -> None:
+        self._origin = origin.detach().clone()
+        self._lower = torch.linalg.cholesky(metric)
+        self._upper = self._lower.T.contiguous()
 
     def points(self, coordinates: Tensor) -> Tensor:
         """The points (R, D) at coordinates (R, D)."""
-        moved = torch.zeros_like(coordinates)
-        for part, upper in zip(self._parts, self._upper, strict=True):
-            along = torch.linalg.solve_triangular(upper, coordinates[:, part].T, upper=True)
-            moved[:, part] = along.T
-        return self.origin + moved
+        return self._origin + _solved(self._upper, coordinates, upper=True)
 
     def slopes(self, gradients: Tensor) -> Tensor:
         """The gradients by coordinates (R, D) of gradients by points (R, D)."""
-        slopes = torch.zeros_like(gradients)
-        for part, lower in zip(self._parts, self._lower, strict=True):
-            slopes[:, part] = torch.linalg.solve_triangular(
-                lower, gradients[:, part].T, upper=False
-            ).T
-        return slopes
+        return _solved(self._lower, gradients, upper=False)
 
     def closure(self, of_points: Closure) -> Closure:
         """The objective as a function of coordinates."""
@@ -53,3 +40,7 @@ class RoundCoordinates:
             return values, self.slopes(gradients)
 
         return of_coordinates
+
+
+def _solved(triangle: Tensor, rows: Tensor, *, upper: bool) -> Tensor:
+    return torch.linalg.solve_triangular(triangle, rows.T, upper=upper).T

@@ -19,7 +19,7 @@ from textleak.vision.attacks.search import JointSearch, TurnSearch
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate
 
-LARGEST = 4096  # brightnesses of an image whose Gauss-Newton matrix is formed
+LARGEST = 4096  # variables of a Gauss-Newton matrix: its square in memory, its cube in time
 SMALL = 200_000  # parameters; float64 costs these models a fifth more time
 
 
@@ -40,8 +40,8 @@ class DLGOptions(BaseModel):
         precision: the arithmetic of the search: "auto" is float64 for small models, in which float32
             ends near 45 dB, and the model's own type for the rest.
         precondition: outer iterations after which the search goes on in Gauss-Newton coordinates,
-            taken anew every quarter of that; 0 never does. Where an image has more than 4096
-            brightnesses it is not done, nor one image at a time.
+            taken anew every quarter of that; 0 never does. Not done beyond 4096 variables, nor
+            where images move one at a time.
         patience: outer iterations in which the objective must fall by a hundredth.
     """
 
@@ -64,7 +64,7 @@ class DLGOptions(BaseModel):
         """Whether the coordinates are to be taken anew after this outer iteration."""
         first, each = self.precondition, max(self.precondition // 4, 1)
         begun = 0 < first <= iteration and (iteration - first) % each == 0
-        return begun and objective.pixels // objective.batch <= LARGEST
+        return begun and objective.size <= LARGEST
 
 
 OptionsT = TypeVar("OptionsT", bound=DLGOptions)

@@ -51,30 +51,24 @@ class JointSearch:
     def precondition(self) -> None:
         """Go on with the best restart, in coordinates that take the curvature out.
 
-        The curvature of the distance near a match is Gauss-Newton's; it is taken image by image. The
-        damping falls with the error, as in Levenberg-Marquardt's method.
+        The curvature of the distance near a match is Gauss-Newton's. The damping falls with the
+        error, as in Levenberg-Marquardt's method.
         """
         objective = self._objective
         best = int(self.values.nan_to_num(torch.inf).argmin())
         origin = self.points[best : best + 1]
+        metric = gauss_newton(
+            objective.module,
+            lambda moving: objective.loss(moving[None]),
+            origin[0],
+            objective.squared_weights,
+        )
         damping = DAMPING * (float(self.values[best]) / objective.scale) ** 0.5
-        parts = [objective.image_part(image).to(origin.device) for image in range(objective.batch)]
-        metrics = [self._metric(origin, part) for part in parts]
-        for metric in metrics:
-            metric.diagonal().add_(damping * metric.diagonal().mean())
-        self._coordinates = RoundCoordinates(origin, parts, metrics)
+        metric.diagonal().add_(damping * metric.diagonal().mean())
+        self._coordinates = RoundCoordinates(origin, metric)
         self._lbfgs = BatchedLBFGS(
             torch.zeros_like(origin), self._coordinates.closure(objective), self._options
         )
-
-    def _metric(self, origin: Tensor, part: Tensor) -> Tensor:
-        """The Gauss-Newton matrix of some of the variables, the others at `origin` (1, D)."""
-
-        def loss(moving: Tensor) -> Tensor:
-            return self._objective.loss(origin.index_copy(1, part, moving[None]))
-
-        objective = self._objective
-        return gauss_newton(objective.module, loss, origin[0, part], objective.squared_weights)
 
 
 class TurnSearch:
