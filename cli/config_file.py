@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
-from pydantic import ValidationError
-
-from textleak.config import RunConfig, problem
+from textleak.config import RunConfig
 from textleak.errors import ConfigError, unknown
+from textleak.yaml_source import YamlSource
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 
 def preset_names() -> list[str]:
-    """The names of the packaged presets."""
-    entries = files("textleak_configs").iterdir()
-    return sorted(e.name.removesuffix(".yaml") for e in entries if e.name.endswith(".yaml"))
+    """The names of the packaged presets of one run."""
+    return _names(files("textleak_configs"))
+
+
+def grid_names() -> list[str]:
+    """The names of the packaged grids, as `paper/text-table`."""
+    folders = [entry for entry in files("textleak_configs").iterdir() if entry.is_dir()]
+    return sorted(f"{folder.name}/{name}" for folder in folders for name in _names(folder))
+
+
+def _names(folder: Traversable) -> list[str]:
+    names = (entry.name for entry in folder.iterdir())
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
 
 
 def read_config(name: str) -> dict[str, Any]:
@@ -27,64 +37,41 @@ def read_config(name: str) -> dict[str, Any]:
         ConfigError: no such file, not YAML, an unknown key, or a value of the wrong type; one line
             with the file, the line and the key.
     """
-    text, shown = _text(name)
-    try:
-        loaded = yaml.safe_load(text)
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        what = getattr(error, "problem", None) or "cannot be read"
-        raise ConfigError(f"{shown}{line}: not valid YAML: {what}") from error
-    if loaded is None:
-        return {}
-    if not isinstance(loaded, dict):
-        raise ConfigError(f"{shown}:1: expected keys with values, got {type(loaded).__name__}")
-    try:
-        config = RunConfig.model_validate(loaded)
-    except ValidationError as error:
-        where, what = problem(error, RunConfig)
-        raise ConfigError(f"{shown}:{_line(tree, where)}: {what}") from error
-    return config.model_dump(exclude_unset=True)
+    source = YamlSource.parse(*_text(name, preset_names()))
+    return source.validated(RunConfig).model_dump(exclude_unset=True)
 
 
-def _text(name: str) -> tuple[str, str]:
+def grid_source(name: str) -> YamlSource:
+    """The YAML file or packaged grid called `name`.
+
+    Raises:
+        ConfigError: no such file, or not YAML.
+    """
+    return YamlSource.parse(*_text(name, grid_names()))
+
+
+def _text(name: str, packaged: list[str]) -> tuple[str, str]:
     path = Path(name)
-    if name in preset_names() and not path.is_file():
-        return (files("textleak_configs") / f"{name}.yaml").read_text(encoding="utf-8"), name
+    if name in packaged and not path.is_file():
+        return _packaged_text(name), name
     if not path.is_file():
-        if path.suffix in (".yaml", ".yml") or "/" in name:
+        if path.suffix in (".yaml", ".yml") or (path.parent.name and path.parent.is_dir()):
             raise ConfigError(f"no configuration file at {name!r}")
-        raise ConfigError(unknown("configuration", name, preset_names()))
+        raise ConfigError(unknown("configuration", name, packaged))
     try:
         return path.read_text(encoding="utf-8"), name
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {name!r}: {error}") from error
 
 
-def _line(node: yaml.Node | None, where: Sequence[str | int]) -> int:
-    """The line, counted from 1, at which the key path `where` stands; as deep as it can be found."""
-    line = 1
-    for part in where:
-        found: yaml.Node | None = None
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == str(part):
-                    line, found = key.start_mark.line + 1, value
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            found = node.value[part]
-            line = found.start_mark.line + 1
-        if found is None:
-            break
-        node = found
-    return line
+def _packaged_text(name: str) -> str:
+    return (files("textleak_configs") / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def preset_summary(name: str) -> str:
-    """The first comment of the packaged preset called `name`, in one line."""
-    text, _ = _text(name)
+    """The first comment of the packaged preset or grid called `name`, in one line."""
     comment: list[str] = []
-    for line in text.splitlines():
+    for line in _packaged_text(name).splitlines():
         if not line.startswith("#"):
             break
         comment.append(line.lstrip("# ").rstrip())

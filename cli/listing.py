@@ -64,6 +64,12 @@ def _presets() -> list[tuple[str, str]]:
     return [(name, preset_summary(name)) for name in preset_names()]
 
 
+def _grids() -> list[tuple[str, str]]:
+    from .config_file import grid_names, preset_summary
+
+    return [(name, preset_summary(name)) for name in grid_names()]
+
+
 def _metrics() -> list[tuple[str, str]]:
     from textleak.metrics import TEXT_METRICS, TOKEN_METRICS
 
@@ -78,6 +84,7 @@ KINDS: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "models": _models,
     "activations": _activations,
     "presets": _presets,
+    "grids": _grids,
     "metrics": _metrics,
 }
 
@@ -91,7 +98,7 @@ def list_names(
         raise ConfigError(unknown("list", kind, KINDS))
     for name in [kind] if kind else list(KINDS):
         rows = KINDS[name]()
-        width = max(len(key) for key, _ in rows)
+        width = max((len(key) for key, _ in rows), default=0)
         print(f"{name}:")
         for key, text in rows:
             print(f"  {key.ljust(width)}  {text}".rstrip())

@@ -19,6 +19,8 @@ COMMANDS = {
     "attack": ("attack", "Share the gradient of your sentences, and see it give them back."),
     "capture": ("capture", "Write the update that a client with your sentences would share."),
     "invert": ("invert", "Attack an update: from capture, or your own training."),
+    "audit": ("audit", "Run a grid of attacks: texts, models, attacks, defences, seeds."),
+    "report": ("report", "Sum up an audit as a page, tables and plots."),
     "replay": ("replay", "Show again a run kept with --save."),
     "vision": ("vision", "The same for pictures."),
     "bench": ("bench", "Measure attacks over models, settings and data."),

@@ -68,6 +68,11 @@ class Output:
             print("textleak: interrupted before the attack began", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from error
 
+    def say(self, line: str) -> None:
+        """Print a line, unless all is to be quiet."""
+        if not self.quiet:
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def write_json(self, text: str) -> None:
         """Write the result where it was asked for."""
         if self.json == STDOUT:

@@ -3,7 +3,7 @@
     python examples/ablation.py lines.txt --model bert-mini --count 3 --seconds 60
 
 Each row keeps the changes of the rows above it. A run stops at its first iteration past `--seconds`
-and is scored as it stands.
+of processor time and is scored as it stands.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -10,6 +10,7 @@ from textleak.errors import ConfigError, unknown
 from textleak.threat_model import ThreatModel
 
 Labels = Literal["joint", "analytic", "known"]
+MOST = 80  # characters of a wrong value that an error shows
 
 
 class RunConfig(BaseModel):
@@ -90,14 +91,46 @@ class RunConfig(BaseModel):
 
 
 def problem(error: ValidationError, schema: type[BaseModel]) -> tuple[tuple[str | int, ...], str]:
-    """The first problem of a validation: where it is, and one line that says what is wrong."""
-    first = error.errors()[0]
+    """A validation's first problem: where it is, and one line that says what is wrong.
+
+    An unknown key goes first: another that is missing is often the same one, misspelt.
+    """
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     where = tuple(first["loc"])
     path = ".".join(str(part) for part in where)
     if first["type"] == "extra_forbidden":
-        return where, unknown("key", path, schema.model_fields)
-    got = first.get("input")
-    return where, f"{path}: {lower_first(first['msg'])}, got {got!r}"
+        inner = _schema_at(schema, where[:-1])
+        key = str(where[-1]) if inner is not schema else path
+        place = f" of {'.'.join(map(str, where[:-1]))}" if inner is not schema else ""
+        return where, unknown(f"key{place}", key, inner.model_fields)
+    if first["type"] == "missing":
+        return where, f"{path}: it is missing"
+    if first["type"] == "too_short":
+        return where, f"{path}: expected at least one, got none"
+    what = lower_first(first["msg"].removeprefix("Value error, "))
+    if first["type"] == "value_error":
+        return where, f"{path}: {what}" if path else what
+    got = repr(first.get("input"))
+    return where, f"{path}: {what}, got {got if len(got) <= MOST else got[:MOST] + '…'}"
+
+
+def _schema_at(schema: type[BaseModel], where: tuple[str | int, ...]) -> type[BaseModel]:
+    """The schema of the object at the key path `where`; places in a list are passed over."""
+    for part in where:
+        if isinstance(part, str) and part in schema.model_fields:
+            inner = _model_in(schema.model_fields[part].annotation)
+            if inner is None:
+                break
+            schema = inner
+    return schema
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The first schema that a type speaks of: `Entry` of `tuple[Entry, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(inner) for inner in get_args(annotation))
+    return next((model for model in found if model is not None), None)
 
 
 def lower_first(text: str) -> str:

@@ -11,6 +11,7 @@ import torch
 from textleak.attacks.base import Attack
 from textleak.attacks.dlg import Dlg, DlgOptions, DlgPaper, DlgPaperOptions
 from textleak.client import Client, ClientOptions, PrivateBatch
+from textleak.defences import on_update
 from textleak.errors import UpdateError
 from textleak.events import Event, Iteration
 from textleak.models import ModelOptions, TextModel, load_model
@@ -80,6 +81,16 @@ def test_it_does_without_what_is_not_shared(mlm: TextModel) -> None:
     _, update = shared(mlm, SENTENCE, shared=("*encoder*", "*predictions.bias"))
     found = attack(mlm, update, rounds=1)
     assert len(found.token_ids[0]) == len(mlm.tokenizer(SENTENCE)["input_ids"])
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "laplacian"])
+@pytest.mark.parametrize("std", ["1e-4", "1e-1", "1e3"])
+def test_it_does_its_best_under_noise(mlm: TextModel, kind: str, std: str) -> None:
+    private, update = shared(mlm, SENTENCE)
+    noisy = on_update(f"{kind}:std={std}")(update)
+    found = attack(mlm, noisy, iterations=2, rounds=1)
+    assert len(found.token_ids[0]) == len(private.original_ids[0])
+    assert not found.verified
 
 
 def test_unknown_lengths_are_seen_for_one_sentence_and_asked_for_a_batch(mlm: TextModel) -> None:

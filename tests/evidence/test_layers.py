@@ -27,6 +27,18 @@ def test_a_span_holds_its_inputs_and_nothing_else(count: int, seed: int) -> None
     assert float(span.residual(torch.randn(5, 24, generator=draw)).min()) > 1e-2
 
 
+@given(count=st.integers(2, 16), seed=st.integers(0, 99))
+def test_a_noisy_span_leaves_less_of_its_inputs_than_of_others(count: int, seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    inputs, slopes = (torch.randn(count, 64, generator=draw).double() for _ in range(2))
+    noise = 0.02 * torch.randn(64, 64, generator=draw).double()
+    span = row_span([slopes.T @ inputs + noise])
+    assert span.noisy
+    inside = span.residual(inputs)
+    outside = span.residual(torch.randn(20, 64, generator=draw).double())
+    assert float(inside.max()) < float(outside.min())
+
+
 def test_full_rank_has_no_complement() -> None:
     assert spectral_rank(torch.linspace(2, 1, 9)) == 9
 

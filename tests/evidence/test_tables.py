@@ -8,7 +8,7 @@ import torch
 from textleak.evidence.decoder import decoder_part, input_rows
 from textleak.evidence.places import orthogonality_threshold, place_words
 from textleak.evidence.regression import likely_pairs
-from textleak.evidence.words import active_rows, tied_words, untied_words
+from textleak.evidence.words import active_rows, correlated_rows, tied_words, untied_words
 from textleak.models import bert_parts as parts
 from textleak.models.batch import IGNORED
 
@@ -84,6 +84,18 @@ def test_regression_places_one_sentence_under_noise() -> None:
     draw = torch.Generator().manual_seed(0)
     places = torch.randn(8, 64, generator=draw)
     words = torch.stack([places[0] + places[5], *places[[1, 2, 3, 4, 6, 7]]])
-    likely, _ = likely_pairs(words + 0.01 * torch.randn(words.shape, generator=draw), places)
+    strength, _ = likely_pairs(words + 0.01 * torch.randn(words.shape, generator=draw), places)
     expected = [[0, 0], [0, 5], [1, 1], [2, 2], [3, 3], [4, 4], [5, 6], [6, 7]]
-    assert likely.nonzero().tolist() == expected
+    assert (strength > 0.5).nonzero().tolist() == expected
+
+
+def test_rows_that_share_a_gradient_correlate_under_noise() -> None:
+    draw = torch.Generator().manual_seed(0)
+    shared = torch.randn(5, 384, generator=draw)
+    words, places = torch.zeros(2000, 384), torch.zeros(64, 384)
+    words[[7, 70, 700, 900, 1900]], places[:5] = shared, shared
+    noisy = [table + 0.8 * torch.randn(table.shape, generator=draw) for table in (words, places)]
+    found, used = correlated_rows(*noisy)
+    assert found.tolist() == [7, 70, 700, 900, 1900]
+    assert used.tolist() == [0, 1, 2, 3, 4]
+    assert [len(part) for part in correlated_rows(*(0 * table for table in noisy))] == [0, 0]

@@ -18,6 +18,8 @@ COMMANDS = {
     "defences.py": ["--attack", "subspace", "--defence", "none", "--defence", "clip+fp16"],
 }
 IMAGES = ("measure_images.py", "image_defences.py")
+UTILITY = "utility.py"
+KILL = "kill_and_resume.py"
 
 
 @pytest.mark.parametrize("script", COMMANDS)
@@ -37,6 +39,18 @@ def test_example_prints_a_table(script: str, tmp_path: Path, mlm_folder: str) ->
     assert len(done.stdout.splitlines()) >= 3
 
 
+def run(script: str, *arguments: object) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """A folder of two pictures."""
@@ -49,16 +63,7 @@ def pictures(tmp_path: Path) -> Path:
 
 def of_images(script: str, folder: Path, *options: str) -> list[str]:
     """The lines that a script on pictures prints."""
-    command = [sys.executable, str(ROOT / "examples" / script), "--data", str(folder)]
-    done = subprocess.run(
-        [*command, "--step", "1", "--set", "iterations=2", *options],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return run(script, "--data", folder, "--step", "1", "--set", "iterations=2", *options)
 
 
 def test_images_of_a_folder_are_measured(pictures: Path) -> None:
@@ -74,6 +79,42 @@ def test_defences_of_images_are_a_row_each(pictures: Path) -> None:
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| none", "| int8"]
 
 
+def test_accuracy_is_set_beside_leakage(tmp_path: Path, classifier_folder: str) -> None:
+    lines = [
+        {"text": f"the {word} sat .", "label": label}
+        for word, label in [("cat", 0), ("dog", 2)] * 3
+    ]
+    (tmp_path / "l.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    short = ["--steps", 2, "--attacked", 1, "--defence", "none", "--defence", "clip+fp16"]
+    out = run(
+        UTILITY,
+        tmp_path / "l.jsonl",
+        "--model",
+        classifier_folder,
+        *short,
+        "--plot",
+        tmp_path / "t.svg",
+    )
+    assert out[0] == "| defence | accuracy | token match |"
+    assert out[-1].startswith("| clip+fp16 | ")
+    assert (tmp_path / "t.svg").exists()
+    for shade in (40, 90, 140, 200):
+        folder = tmp_path / "pictures" / str(shade % 4 // 2)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (12, 12), shade).save(folder / f"{shade}.png")
+    out = run(UTILITY, tmp_path / "pictures", "--model", "mlp", *short, "--attack", "analytic")
+    assert out[0] == "| defence | accuracy | SSIM |"
+
+
+def test_an_audit_is_compared_with_itself(tmp_path: Path) -> None:
+    """Without a kill, to be quick; `tests/grid` kills one."""
+    (tmp_path / "lines.txt").write_text("the cat sat on the mat .\n")
+    kept = ("--folder", tmp_path / "kept")
+    short = ("--kills", 0, "--defences", "none", "--workers", 1)
+    out = run(KILL, tmp_path / "lines.txt", *short, *kept)
+    assert " 0 failed | — | 6 | 0 | — |" in out[-1]
+
+
 def test_every_example_is_run() -> None:
     scripts = {path.name for path in (ROOT / "examples").glob("*.py")}
-    assert scripts == {*COMMANDS, *IMAGES}
+    assert scripts == {*COMMANDS, *IMAGES, UTILITY, KILL}

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from textleak.errors import ConfigError, ModelError, UpdateError
-from textleak.gradients import MATCHERS, Distance, EngineMatcher, Matcher, OracleMatcher, engine
+from textleak.gradients import MATCHERS, Distance, EngineMatcher, Matcher, OracleMatcher
 from textleak.gradients.distances import KINDS
+from textleak.gradients.engine import evaluation
 
 FORMED_THE_PLAIN_WAY = {
     "convolutions": {"5.weight", "5.bias"},  # the grouped convolution
@@ -34,13 +35,13 @@ def test_only_uses_without_a_rule_are_formed_the_plain_way(
 ) -> None:
     case = build(name, batch=2, length=5, seed=0, dtype=torch.float64)
     formed: set[str] = set()
-    plain = engine._each_candidate
+    plain = evaluation._each_candidate
 
     def spy(losses: Tensor, parameters: dict[str, Tensor], direct: dict[str, Tensor]) -> Any:
         formed.update(direct)
         return plain(losses, parameters, direct)
 
-    monkeypatch.setattr(engine, "_each_candidate", spy)
+    monkeypatch.setattr(evaluation, "_each_candidate", spy)
     evaluate(EngineMatcher(case.module, case.shared(), Distance()), case, case.dummy(4), 2)
     assert formed == FORMED_THE_PLAIN_WAY.get(name, set())
 

@@ -17,11 +17,10 @@ from textleak.gradients import (
     OracleMatcher,
     parameter_gradients,
     relative_error,
-    smooth,
 )
-from textleak.gradients.interception import QuickSecondDerivatives
-from textleak.gradients.layers import wide
-from textleak.gradients.lowrank import compress
+from textleak.gradients.engine.lowrank import compress
+from textleak.gradients.quick import smooth, wide
+from textleak.gradients.quick.interception import QuickSecondDerivatives
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)

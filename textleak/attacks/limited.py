@@ -1,4 +1,4 @@
-"""An attack that gets so much time and no more."""
+"""An attack that gets so much processor time and no more."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from textleak.update import SharedUpdate
 class Limited:
     """An attack that is interrupted after so many seconds, as a user would with Ctrl-C.
 
+    Processor time, not the clock: a busy machine gives an attack no less.
+
     Args:
         attack: the attack.
-        seconds: how long it may take, looked at whenever it tells of an iteration.
+        seconds: what it may take of all threads together, looked at at every iteration.
     """
 
     def __init__(self, attack: Attack[Any], seconds: float) -> None:
@@ -27,12 +29,12 @@ class Limited:
         self, model: TextModel, update: SharedUpdate, *, seed: int, on_event: OnEvent | None
     ) -> Reconstruction:
         """Attack, and hand back the best so far when the time is up."""
-        stop = time.monotonic() + self.seconds
+        stop = time.process_time() + self.seconds
 
         def watch(event: Event) -> None:
             if on_event is not None:
                 on_event(event)
-            if event.kind == "iteration" and time.monotonic() > stop:
+            if event.kind == "iteration" and time.process_time() > stop:
                 raise KeyboardInterrupt
 
         return self.attack(model, update, seed=seed, on_event=watch)

@@ -20,7 +20,8 @@ def likely_pairs(words: Tensor, at_places: Tensor) -> tuple[Tensor, Tensor]:
         at_places: (T, H) position rows.
 
     Returns:
-        (W, T) likely pairs, and (W, T) those that are likely and alone at their place.
+        (W, T) how likely each pair is, about 0 to 1, and (W, T) those that are likely and alone at
+        their place.
     """
     words, at_places = words.double(), at_places.double()
     of_words = torch.linalg.lstsq(words.T, at_places.T, driver="gelsd").solution  # (W, T)
@@ -30,4 +31,4 @@ def likely_pairs(words: Tensor, at_places: Tensor) -> tuple[Tensor, Tensor]:
     # No place of the batch is empty: the strongest word stands in where none is likely.
     likely[strength.argmax(0), torch.arange(likely.shape[1])] = True
     alone = likely & (likely.sum(0) == 1) & (strength > _SURE)
-    return likely, alone
+    return strength, alone

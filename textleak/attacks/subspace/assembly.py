@@ -12,6 +12,9 @@ from textleak.attacks.subspace.completion import Completion, complete, heaviest_
 from textleak.attacks.subspace.pairs import Array, Pairs
 
 _MARGIN = 10.0  # a sentence is proven when every change of one word is this many times worse
+_NOISY_MARGIN = 3.0  # the same under noise, where only the gradient's check has the last word
+
+_CLEAR_WEIGHT = 0.8  # the membership above which a word is meant rather than mixed in
 
 
 @dataclass
@@ -61,8 +64,9 @@ def is_proven(pairs: Pairs, chosen: tuple[int, ...], among: int = 64) -> bool:
     if not rows:
         return own < 1e-3
     near = pairs.residuals(torch.tensor(rows)).amax(1)
+    margin = _NOISY_MARGIN if pairs.span.noisy else _MARGIN
     # A twin one word away may be in the batch as well: then both residuals are at rounding level.
-    return own * _MARGIN < float(near.median()) and own < float(near.min()) * _MARGIN
+    return own * margin < float(near.median()) and own < float(near.min()) * margin
 
 
 def assemble(
@@ -95,31 +99,45 @@ def tokens_of(pairs: Pairs, assembly: Assembly) -> int:
     return sum(len(chosen) for chosen in assembly.proven)
 
 
-def guesses(pairs: Pairs, assembly: Assembly, most: int) -> list[tuple[tuple[int, ...], Array]]:
+def guesses(
+    pairs: Pairs, assembly: Assembly, most: int | None
+) -> list[tuple[tuple[int, ...], Array]]:
     """Unproven sentences for pairs that no proven one explains, best first, with their weights.
 
     Args:
         pairs: the candidates.
         assembly: what was proven and attempted.
-        most: how many sentences at most.
+        most: how many sentences at most; where that is not known, only those that explain a settled
+            pair or name every word clearly.
     """
+    wanted = len(pairs) if most is None else most
     covered = assembly.covered(pairs)
     chosen: list[tuple[tuple[int, ...], Array]] = []
-    likeliest = heaviest_chain(pairs, np.where(pairs.settled, 1.5, 0.5))
-    if not assembly.proven and most and likeliest:
+    likeliest = heaviest_chain(pairs, _plain_weights(pairs))
+    if not assembly.proven and wanted and likeliest:
         # Where nothing can be proven, the likeliest pair of each place is the first guess.
         shares = np.bincount(pairs.places, minlength=pairs.width)[pairs.places]
         weights = np.where(pairs.settled, 0.9, 0.9 / shares)[list(likeliest)]
         chosen.append((likeliest, weights))
         covered[list(likeliest)] = True
     for e, found in sorted(assembly.attempted.items(), key=lambda item: item[1].residual):
-        if len(chosen) >= most:
+        if len(chosen) >= wanted:
             break
         if covered[e] or not found.chosen:
             continue
-        chosen.append((found.chosen, found.weights[list(found.chosen)].clip(0, 1)))
+        weights = found.weights[list(found.chosen)].clip(0, 1)
+        if most is None and not pairs.settled[e] and weights[1:].min() < _CLEAR_WEIGHT:
+            continue
+        chosen.append((found.chosen, weights))
         covered[list(found.chosen)] = True
     return chosen
+
+
+def _plain_weights(pairs: Pairs) -> Array:
+    """Weights for the longest sentence, the only one that ends at the last place."""
+    at_end = np.where(pairs.places == pairs.width - 1, 2.0, -0.4)
+    weights: Array = np.where(pairs.settled, 1.5, 0.5) + at_end * pairs.ends
+    return weights
 
 
 def _unexplained(pairs: Pairs, assembly: Assembly) -> list[int]:
@@ -148,6 +166,7 @@ def assemble_by_words(
     *,
     begin: Assembly | None = None,
     again: bool = True,
+    tries: int | None = None,
 ) -> Assembly:
     """Find the sentences of a batch where few pairs are settled: try each word at each place.
 
@@ -159,14 +178,15 @@ def assemble_by_words(
         report: called with every sentence.
         begin: what was found before.
         again: go on to words that found sentences hold, as long as contexts are unaccounted for.
+        tries: how many places of a word to try, in the order of the pairs; all by default.
     """
     assembly = begin or Assembly()
     framed = (pairs.frame.first, pairs.frame.last)
-    words = [w for w in np.unique(pairs.words).tolist() if w not in framed]
+    words = [w for w in dict.fromkeys(pairs.words.tolist()) if w not in framed]
     for word in sorted(words, key=lambda w: int((pairs.words == w).sum())):
         if any(word in pairs.sentence(chosen) for chosen in assembly.proven):
             continue
-        for e in np.flatnonzero(pairs.words == word).tolist():
+        for e in np.flatnonzero(pairs.words == word).tolist()[:tries]:
             if tokens_of(pairs, assembly) >= pairs.span.rank:
                 return assembly
             if _try(pairs, assembly, e, 0, np.random.default_rng(0)):

@@ -16,10 +16,19 @@ from textleak.evidence.pairs import pairs_in_span
 from textleak.evidence.places import place_words
 from textleak.evidence.regression import likely_pairs
 from textleak.evidence.spans import Span, row_span
-from textleak.evidence.words import active_rows, tied_words, untied_words
+from textleak.evidence.words import (
+    active_rows,
+    correlated_rows,
+    is_noisy,
+    tied_words,
+    untied_words,
+)
 from textleak.models import bert_parts as parts
 from textleak.models.text_model import TextModel
 from textleak.update import SharedUpdate
+
+_SHORTEST = 2  # places of a sentence: [CLS] and [SEP]
+_OPEN, _LEAST = 600, 20  # open pairs under noise: in all, and of a place
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,9 @@ def find_candidates(
     if table is None:
         return _from_span(model, update, layer)
     ids, rows, unsure = _input_rows(model, update, table)
-    places = len(active_rows(at_places)) if at_places is not None else model.max_length
+    places = model.max_length if at_places is None else _places(table, at_places)
+    if places < _SHORTEST:
+        return Candidates([], [], rows[:0], (f"{len(ids)} words; noise hides their places",))
     position_rows = None if at_places is None else at_places[:places]
     if position_rows is not None and not exact:
         return _from_regression(ids, rows, position_rows)
@@ -72,14 +83,28 @@ def find_candidates(
     return Candidates(settled + loose, flags, deltas, (note,))
 
 
+def _places(table: Tensor, at_places: Tensor) -> int:
+    """How many places the batch uses."""
+    used = len(active_rows(at_places))
+    return max(used, len(correlated_rows(table, at_places)[1])) if is_noisy(at_places) else used
+
+
 def _from_regression(ids: Tensor, rows: Tensor, position_rows: Tensor) -> Candidates:
-    """Pairs where noise hides the exact relations; what stands alone at its place counts as settled."""
-    likely, alone = likely_pairs(rows, position_rows)
+    """Pairs where noise hides the exact relations, likeliest first.
+
+    What stands alone at its place counts as settled. The open pairs are as many of each place as
+    completion can weigh against each other: least squares misses true ones where words repeat.
+    """
+    strength, alone = likely_pairs(rows, position_rows)
+    each = max(_OPEN // strength.shape[1], _LEAST)
+    ranks = strength.argsort(0, descending=True).argsort(0)  # (W, T)
+    loose = ((ranks < each) & ~alone).nonzero()
+    order = strength[loose[:, 0], loose[:, 1]].argsort(descending=True)
     settled = [(int(ids[w]), t) for w, t in alone.nonzero().tolist()]
-    loose = [(int(ids[w]), t) for w, t in (likely & ~alone).nonzero().tolist()]
-    note = f"{len(ids)} words; under noise {len(settled)} pairs likely, {len(loose)} open"
-    flags = [True] * len(settled) + [False] * len(loose)
-    return Candidates(settled + loose, flags, rows[:0], (note,))
+    opened = [(int(ids[w]), t) for w, t in loose[order].tolist()]
+    note = f"{len(ids)} words; under noise {len(settled)} pairs likely, {len(opened)} open"
+    flags = [True] * len(settled) + [False] * len(opened)
+    return Candidates(settled + opened, flags, rows[:0], (note,))
 
 
 def _from_span(model: TextModel, update: SharedUpdate, layer: FirstLayer) -> Candidates:
@@ -105,8 +130,10 @@ def _input_rows(
 ) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
     """The batch's words, their rows, and which rows are one of several alternatives."""
     if model.task == "classification":
-        used = untied_words(table)
-        return used.ids, used.deltas, {}
+        used = untied_words(table, update.gradients.get(model.adapter.position_table))
+        frame = torch.tensor([model.tokenizer.cls_token_id, model.tokenizer.sep_token_id])
+        ids = torch.unique(torch.cat([used.ids, frame]))  # no sentence goes without these
+        return ids, table[ids].double(), {}
     used = tied_words(table)
     bias_gradient = update.gradients.get(parts.DECODER_BIAS)
     if bias_gradient is None:
@@ -124,6 +151,12 @@ def context_span(update: SharedUpdate, rank: int | None = None) -> Span | None:
     return None if gradient is None else row_span([gradient], rank)
 
 
+def everything(layer: FirstLayer) -> Span:
+    """The span that excludes nothing, for contexts of which nothing is shared."""
+    width = layer.words.shape[1]
+    return Span(torch.eye(width).double(), torch.zeros(0, width).double())
+
+
 def context_duals_of(
     update: SharedUpdate, layer: FirstLayer, found: Candidates, span: Span
 ) -> Duals | None:
@@ -132,7 +165,7 @@ def context_duals_of(
     behind = update.gradients.get(parts.attention_output(0) + "weight")
     if behind is None or any(name not in update.gradients for name in names):
         return None
-    if span.rank >= behind.shape[1] or not len(found.deltas):
+    if span.noisy or span.rank >= behind.shape[1] or not len(found.deltas):
         return None
     words, places = (torch.tensor(column) for column in zip(*found.pairs, strict=True))
     gradient = torch.cat([update.gradients[name].double() for name in names])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textleak.attacks.subspace.assembly import (
     Assembly,
@@ -16,6 +16,7 @@ from textleak.attacks.subspace.candidates import (
     Candidates,
     context_duals_of,
     context_span,
+    everything,
     find_candidates,
 )
 from textleak.attacks.subspace.deflation import FITS, deflated, fit_logit_gradients
@@ -25,6 +26,7 @@ from textleak.models.text_model import TextModel
 from textleak.update import SharedUpdate
 
 Sentence = tuple[int, ...]
+_NOISY_TRIES = 4  # the likeliest places of a word, where every place is possible
 
 
 @dataclass(frozen=True)
@@ -52,56 +54,61 @@ def solve_round(
     model: TextModel,
     update: SharedUpdate,
     layer: FirstLayer,
-    report: Callable[[list[Sentence]], None],
+    report: Callable[[list[Sentence], float], None],
     attempts: int,
     rank: int | None = None,
 ) -> Outcome:
-    """Evidence, then sentences completed from it; `rank` is the number of contexts if known."""
-    outcome = _solve(model, update, layer, report, attempts, rank, exact=True)
-    if outcome.sentences or rank is not None or not len(outcome.found.deltas):
-        return outcome
-    # Rounding to half precision leaves gaps that mislead; the regressions are robust to it.
-    again = _solve(model, update, layer, report, attempts, rank, exact=False)
-    return again if again.sentences or again.guesses else outcome
+    """Evidence, then sentences completed from it.
 
-
-def _solve(
-    model: TextModel,
-    update: SharedUpdate,
-    layer: FirstLayer,
-    report: Callable[[list[Sentence]], None],
-    attempts: int,
-    rank: int | None,
-    *,
-    exact: bool,
-) -> Outcome:
-    found = find_candidates(model, update, layer, exact=exact)
-    frame = Frame(int(model.tokenizer.cls_token_id), int(model.tokenizer.sep_token_id))
+    Args:
+        model: the public model.
+        update: what was shared, or what earlier rounds leave of it.
+        layer: the model's first layer.
+        report: called with the sentences so far and the share of contexts that none explains.
+        attempts: how often an unexplained pair is tried.
+        rank: the number of contexts, if known.
+    """
     span = context_span(update, rank)
-    if span is None or (frame.first, 0) not in found.pairs:
-        return Outcome([], found, None, [], False, [*found.stages, "no context span"])
-    duals = context_duals_of(update, layer, found, span)
+    # Noise and rounding to half precision hide exact relations; the regressions are robust to them.
+    found = find_candidates(model, update, layer, exact=span is None or not span.noisy)
+    frame = Frame(int(model.tokenizer.cls_token_id), int(model.tokenizer.sep_token_id))
+    if not found.pairs:
+        return Outcome([], found, None, [], False, list(found.stages))
+    found = with_opening(found, frame)
+    duals = None if span is None else context_duals_of(update, layer, found, span)
+    span = span or everything(layer)
     pairs = Pairs(layer, found.pairs, found.settled, span, frame, duals)
 
     def tell(assembly: Assembly) -> None:
-        report([pairs.sentence(chosen) for chosen in assembly.proven])
+        left = 1 - tokens_of(pairs, assembly) / max(span.rank, 1)
+        report([pairs.sentence(chosen) for chosen in assembly.proven], max(left, 0.0))
 
     full = len(span.complement) == 0
     assembly = Assembly() if full else assemble(pairs, tell, attempts=attempts)
     if not full and not (assembly.proven and len(found.deltas)):
-        assembly = assemble_by_words(pairs, tell, begin=assembly, again=not len(found.deltas))
+        again = not len(found.deltas) and not span.noisy
+        tries = _NOISY_TRIES if span.noisy else None
+        assembly = assemble_by_words(pairs, tell, begin=assembly, again=again, tries=tries)
     sentences = [pairs.sentence(chosen) for chosen in assembly.proven]
-    complete = tokens_of(pairs, assembly) == span.rank and not full
+    complete = tokens_of(pairs, assembly) == span.rank and not full and not span.noisy
     size = update.metadata.batch_size
-    most = len(pairs) if size is None else max(size - len(sentences), 0)
+    most = None if size is None else max(size - len(sentences), 0)
     unproven = [
         (pairs.sentence(chosen), weights.tolist())
         for chosen, weights in guesses(pairs, assembly, most)
     ]
     note = f"{len(sentences)} sentences" + (", all" if complete else "")
-    note = "contexts fill the width: no proof" if full else note
+    note = "contexts not shared, or too many for the width: no proof" if full else note
     stages = [*found.stages, note]
     return Outcome(sentences, found, None if full else span.rank, unproven, complete, stages)
+
+
+def with_opening(found: Candidates, frame: Frame) -> Candidates:
+    """`found` with the pair that opens every sentence, which noise may have hidden."""
+    opening = (frame.first, 0)
+    if opening in found.pairs:
+        return found
+    return replace(found, pairs=[*found.pairs, opening], settled=[*found.settled, False])
 
 
 def remainder(

@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from textleak.gradients.factors import Dense, Product
+from textleak.gradients.engine.factors import Dense, Product
 from textleak.gradients.layers.rule import (
     Formed,
     Terms,

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from textleak.gradients.factors import Dense, Product
+from textleak.gradients.engine.factors import Dense, Product
 from textleak.gradients.layers.rule import (
     Formed,
     Terms,
@@ -17,7 +17,7 @@ from textleak.gradients.layers.rule import (
     needed,
     runs_as,
 )
-from textleak.gradients.layers.wide import linear
+from textleak.gradients.quick.wide import linear
 
 
 class LinearRule:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
-from textleak.gradients.factors import Product
+from textleak.gradients.engine.factors import Product
 from textleak.gradients.matcher import accumulation
 
 

@@ -30,7 +30,7 @@ def parquet_pictures(path: Path, wanted: range) -> list[Row]:
     Raises:
         DataError: no such file, not parquet, no column of pictures, or an index out of range.
     """
-    from datasets import load_dataset  # type: ignore[import-untyped]
+    from datasets import load_dataset
 
     if not path.is_file():
         raise DataError(f"no parquet file at {str(path)!r}")

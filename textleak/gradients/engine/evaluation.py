@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from textleak.gradients.capture import Capture, find_rules, recording
 from textleak.gradients.distances import Compared, Distance
-from textleak.gradients.factors import Product
-from textleak.gradients.interception import QuickSecondDerivatives
+from textleak.gradients.engine.capture import Capture, find_rules, recording
+from textleak.gradients.engine.factors import Product
+from textleak.gradients.engine.pairs import FactoredPair, FormedPair, Target, factors_pay, form
+from textleak.gradients.engine.stand_in import stand_ins
 from textleak.gradients.layers import Formed, Term
 from textleak.gradients.matcher import Forward, Matcher, accumulation, check_losses
-from textleak.gradients.pairs import FactoredPair, FormedPair, Target, factors_pay, form
-from textleak.gradients.stand_in import stand_ins
+from textleak.gradients.quick.interception import QuickSecondDerivatives
 
 
 class EngineMatcher(Matcher):

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from textleak.gradients.distances import one_minus_cosine
-from textleak.gradients.factors import Dense, Product
+from textleak.gradients.engine.factors import Dense, Product
+from textleak.gradients.engine.lowrank import LowRank, compress
+from textleak.gradients.engine.thin import thin_statistics
 from textleak.gradients.layers import Formed, Term
-from textleak.gradients.lowrank import LowRank, compress
-from textleak.gradients.thin import thin_statistics
 
 
 class Target:

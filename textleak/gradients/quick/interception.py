@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from textleak.gradients.smooth import cross_entropy, gelu
+from textleak.gradients.quick.smooth import cross_entropy, gelu
 
 
 class QuickSecondDerivatives(TorchFunctionMode):

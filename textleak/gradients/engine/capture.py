@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from textleak.errors import ModelError
-from textleak.gradients.factors import Dense, Mixture, Product
+from textleak.gradients.engine.factors import Dense, Mixture, Product
 from textleak.gradients.layers import Rule, Term, rule_for
 from textleak.gradients.layers.rule import by_candidate
 from textleak.gradients.matcher import table_of

@@ -1,0 +1,107 @@
+"""A grid as the command line conducts it: prepared, announced, run, and summed up."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textleak.grid.conduct import Outstanding, conduct, outstanding, write_grid
+from textleak.grid.executors import Executor, build_executor, cores
+from textleak.grid.prepare import PreparedGrid, prepare_grid
+from textleak.grid.results import RESULTS, GridRecord, ResultsFile, read_results
+from textleak.grid.screen import GridProgress, GridScreen
+from textleak.yaml_source import YamlSource
+
+from .output import INTERRUPTED, Output
+
+SOME_FAILED = 1
+
+
+@dataclass
+class GridCommand:
+    """A checked grid, and where and how it is to be run.
+
+    Attributes:
+        shown: the console.
+        grid: the grid.
+        folder: where its results are kept.
+        retry_failed: whether failed runs are run again.
+        executor: who carries out the runs.
+        workers: how many at a time.
+    """
+
+    shown: Output
+    grid: PreparedGrid
+    folder: Path
+    retry_failed: bool
+    executor: Executor
+    workers: int
+
+    @classmethod
+    def prepared(
+        cls,
+        shown: Output,
+        source: YamlSource,
+        folder: Path,
+        *,
+        given: dict[str, Any],
+        workers: int | None = None,
+        executor: str = "local",
+        address: str | None = None,
+        retry_failed: bool = False,
+    ) -> GridCommand:
+        """Check everything that `source` and the command line name; `given` overrides the grid.
+
+        Raises:
+            TextleakError: something is not valid.
+        """
+        at_a_time = workers or cores()
+        grid = prepare_grid(source, workers=at_a_time, **given)
+        engine = build_executor(executor, at_a_time, grid.threads, address)
+        return cls(shown, grid, folder, retry_failed, engine, at_a_time)
+
+    def preview(self) -> int:
+        """Say what would be run and how long it should take; return the exit code."""
+        kept = read_results(self.folder) if (self.folder / RESULTS).exists() else []
+        self._announce(kept)
+        return 0
+
+    def run(self) -> int:
+        """Run what is left, and return the exit code."""
+        with ResultsFile(self.folder) as results:
+            if results.repaired:
+                self.shown.say("the last result was cut short by a kill: its run is run again")
+            left = self._announce(results.records.values())
+            write_grid(self.folder, self.grid.config, self.grid.runs)
+            progress = GridProgress(left.runs, self.grid.costs, self.workers)
+            try:
+                with GridScreen(self.shown.console, progress, self.shown.mode) as screen:
+                    conduct(left.runs, results, self.executor, screen)
+            except KeyboardInterrupt:
+                done = f"{progress.finished} of {len(left.runs)} runs are done and kept"
+                print(f"textleak: interrupted: {done}; the same command goes on", file=sys.stderr)
+                return INTERRUPTED
+        failed = progress.failed + left.failed
+        if failed:
+            self.shown.say(f"failed: {failed}; --retry-failed runs them again")
+        self.shown.say(f"results in {self.folder}; textleak report {self.folder}")
+        return SOME_FAILED if failed else 0
+
+    def _announce(self, kept: Iterable[GridRecord]) -> Outstanding:
+        """Say what there is, what is done of it, and how long the rest should take."""
+        records = {record.key: record for record in kept}
+        for record in records.values():
+            self.grid.costs.add(record)
+        left = outstanding(self.grid.runs, records, retry_failed=self.retry_failed)
+        self.shown.say(self.grid.describe())
+        if left.done:
+            self.shown.say(f"{left.done} done before, {len(left.runs)} left")
+        if left.failed:
+            self.shown.say(f"{left.failed} failed before; --retry-failed runs them again")
+        if left.foreign:
+            self.shown.say(f"{left.foreign} results of another grid here are kept, not reported")
+        self.shown.say(self.grid.costs.estimate(left.runs).describe(self.workers))
+        return left

@@ -1,0 +1,40 @@
+"""`textleak report`: sum up an audit as a page, tables and plots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from textleak.report.files import check_writable
+
+from . import options as o
+from .output import Output
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="The folder of an audit, finished or not.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder; default FOLDER/report.")
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="The folder of another audit to compare with.")
+    ] = None,
+    debug: o.Debug = False,
+) -> int:
+    """Write report.html (one file, no network), report.md, CSV tables and plots as SVG and PNG."""
+    target = output or folder / "report"
+    with Output().busy("reading the results …"):
+        from textleak.report.grid.audited import read_audit
+        from textleak.report.grid.files import PAGE, write_report
+
+        audit = read_audit(folder)
+        other = read_audit(compare) if compare else None
+        check_writable(target / PAGE)
+        paths = write_report(target, audit, other)
+    print(f"{paths[0]}, and {len(paths) - 1} files beside it")
+    return 0

@@ -1,0 +1,116 @@
+"""Verdicts, sentences, curves and tables."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from textleak.errors import ConfigError
+from textleak.report.grid.audited import Audited, read_audit
+from textleak.report.grid.curves import curves, labeller
+from textleak.report.grid.files import write_report
+from textleak.report.grid.findings import defence_findings
+from textleak.report.grid.sentences import worst_sentences
+from textleak.report.grid.summary import summarise
+
+
+def test_a_defence_is_judged_by_the_worst_attack_on_it(audited: Audited) -> None:
+    verdicts = {f.defence: f.verdict for f in defence_findings(summarise(audited.records))}
+    assert verdicts == {
+        "none": None,
+        "gaussian:std=1e-3": "does not hold",
+        "gaussian:std=1e-1": "too few texts",  # six updates of two sentences
+        "fp16": "does not hold",
+        "prune:ratio=0.2": "weakens",
+    }
+    single = [r for r in audited.records if r.cell.batch_size == 1]
+    verdicts = {f.defence: f.verdict for f in defence_findings(summarise(single))}
+    assert verdicts["gaussian:std=1e-1"] == "holds"
+
+
+def test_a_failed_run_is_no_recovery_and_no_protection(audited: Audited) -> None:
+    blunt = [r for r in audited.records if (r.cell.attack, r.cell.defence) == ("blunt", "fp16")]
+    cell = summarise(blunt)[0]
+    assert (len(cell.done), cell.failed) == (11, 1)
+    assert cell.rates["token_match"].values == 11
+    only = summarise([r for r in blunt if r.result is None])
+    assert only[0].rates == {}
+    assert defence_findings(only)[0].verdict == "not measured"
+
+
+def test_few_updates_or_wide_intervals_carry_no_claim(audited: Audited) -> None:
+    cells = {
+        (c.place.attack, c.place.batch_size, c.place.defence): c for c in summarise(audited.records)
+    }
+    assert cells["sharp", 2, "none"].too_few == "6 updates: fewer than 10"
+    assert cells["sharp", 1, "none"].too_few is None
+
+
+def test_the_worst_sentence_of_every_defence(audited: Audited) -> None:
+    worst = worst_sentences(summarise(audited.records), lambda place: place.attack)
+    assert [(w.defence, w.where, w.token_match) for w in worst] == [
+        ("none", "sharp", 1.0),
+        ("gaussian:std=1e-3", "sharp", 1.0),
+        ("gaussian:std=1e-1", "sharp", 0.0),
+        ("fp16", "sharp", 1.0),
+        ("prune:ratio=0.2", "sharp", 0.4),
+    ]
+    assert [(t.text, t.kind) for t in worst[-1].recovered][:3] == [
+        *(("the", "right"), ("cat", "right"), ("it", "wrong"))
+    ]
+
+
+def test_curves_over_noise_and_batch_size(audited: Audited) -> None:
+    found = {curve.name: curve for curve in curves(summarise(audited.records))}
+    assert found.keys() == {"gaussian", "batch_size"}
+    line = found["gaussian"].lines["blunt · batch 1"]
+    assert [x for x, _ in line] == [1e-3, 1e-1]
+    assert found["gaussian"].bases["sharp · batch 1"] == 1.0
+    assert [x for x, _ in found["batch_size"].lines["sharp · none"]] == [1, 2]
+
+
+def test_a_label_names_what_varies(audited: Audited) -> None:
+    cells = summarise(audited.records)
+    assert labeller(cells)(cells[0].place) == "sharp · none · batch 1"
+    alone = labeller(cells[:1], without=("defence",))
+    assert alone(cells[0].place) == "sharp"
+
+
+def test_every_form_of_the_report_is_written(audited: Audited, tmp_path: Path) -> None:
+    paths = write_report(tmp_path / "out", audited)
+    names = {path.name for path in paths}
+    assert names == {
+        *("report.html", "report.md", "summary.csv", "sentences.csv"),
+        *(f"{n}.{k}" for n in ("heat_map", "gaussian", "batch_size") for k in ("svg", "png")),
+    }
+    with (tmp_path / "out" / "summary.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    cells = summarise(audited.records)
+    assert [float(row["token_match"]) for row in rows] == pytest.approx(
+        [cell.rates["token_match"].mean for cell in cells]
+    )
+    with (tmp_path / "out" / "sentences.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == sum(
+            len(r.result.sequences) for r in audited.records if r.result
+        )
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "| `fp16` | does not hold |" in text
+    again = write_report(tmp_path / "again", audited)
+    assert [p.read_bytes() for p in paths] == [p.read_bytes() for p in again]
+
+
+def test_a_folder_without_an_audit_is_refused(
+    write_audit: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="no audit in"):
+        read_audit(tmp_path)
+    folder = write_audit()
+    (folder / "results.jsonl").write_text("")
+    with pytest.raises(ConfigError, match="no run of the audit in"):
+        read_audit(folder)
+    (folder / "grid.json").write_text("{}")
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_audit(folder)

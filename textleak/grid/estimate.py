@@ -1,0 +1,102 @@
+"""How long a grid takes: from runs already measured, or from costs recorded beforehand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from textleak.grid.plan import GridRun
+from textleak.grid.results import GridRecord
+
+# Seconds for one sentence on minilm, one core: means of CoLA sentences. Scaled to another model by
+# the size of its encoder and to a batch by its sentences, they are good to a factor of a few.
+RECORDED = {"dlg": 10.0, "dlg-paper": 120.0, "subspace": 1.5, "auto": 2.0}
+RECORDED_SIZE = 10.8e6
+
+Sort = tuple[str, str, str, int]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of work, and what they rest on.
+
+    Attributes:
+        seconds: of all runs whose cost is known.
+        measured: runs like one that was measured.
+        recorded: runs whose cost was scaled from recorded ones.
+        unknown: runs of an attack without any.
+    """
+
+    seconds: float
+    measured: int
+    recorded: int
+    unknown: int
+
+    def describe(self, workers: int) -> str:
+        """One line for people."""
+        if not self.measured + self.recorded + self.unknown:
+            return "nothing left to run"
+        if not self.measured + self.recorded:
+            return "no estimate before the first runs are done"
+        sources = []
+        if self.measured:
+            sources.append(f"{self.measured} from runs measured here")
+        if self.recorded:
+            sources.append(f"{self.recorded} from recorded costs, good to a factor of a few")
+        if self.unknown:
+            sources.append(f"{self.unknown} of unknown cost left out")
+        where = f"{workers} workers" if workers > 1 else "1 worker"
+        return f"about {duration(self.seconds / workers)} on {where} ({'; '.join(sources)})"
+
+
+class Costs:
+    """What runs cost, by attack, model, task and batch size.
+
+    Args:
+        sizes: values in each model's encoder, by the model's title and the task.
+    """
+
+    def __init__(self, sizes: dict[tuple[str, str], int]) -> None:
+        self._sizes = sizes
+        self._seen: dict[Sort, list[float]] = defaultdict(list)
+
+    def add(self, record: GridRecord) -> None:
+        """Learn from a finished run."""
+        if record.status == "done":
+            cell = record.cell
+            self._seen[cell.attack, cell.model, cell.task, cell.batch_size].append(record.seconds)
+
+    def of(self, run: GridRun) -> tuple[float | None, bool]:
+        """The seconds that a run should take, and whether that was measured."""
+        cell = run.cell
+        seen = self._seen.get((cell.attack, cell.model, cell.task, cell.batch_size))
+        if seen:
+            return fmean(seen), True
+        recorded = RECORDED.get(run.config.attack)
+        size = self._sizes.get((cell.model, cell.task))
+        if recorded is None or size is None:
+            return None, False
+        return recorded * size / RECORDED_SIZE * len(run.config.sentences), False
+
+    def estimate(self, runs: Iterable[GridRun]) -> Estimate:
+        """What `runs` should take together."""
+        costs = [self.of(run) for run in runs]
+        known: Sequence[float] = [seconds for seconds, _ in costs if seconds is not None]
+        measured = sum(measured for _, measured in costs)
+        return Estimate(sum(known), measured, len(known) - measured, len(costs) - len(known))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them.
+
+    >>> duration(4.2), duration(75), duration(5000)
+    ('4 s', '1 min 15 s', '1 h 23 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,164 @@
+"""Every run of a grid: its place in the grid, its full configuration, and its key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from pydantic import BaseModel, ConfigDict
+
+from textleak.client.reading import in_batches
+from textleak.config import RunConfig
+from textleak.errors import ConfigError
+from textleak.grid.config import GridConfig, defence_title, share_title
+from textleak.grid.texts import LoadedTexts
+
+# What changes how a run is shown or how fast it is, and not what it finds.
+_NOT_IN_KEY = {"every", "threads", "sentences", "classes", "file", "batch_size"}
+
+
+class Cell(BaseModel):
+    """A run's place in the grid, by the names that the report shows.
+
+    Attributes:
+        texts: the set of texts.
+        index: the place of its batch in the set, counted from 0.
+        batch_size: the axis's value; the last batch of a set may hold fewer.
+        model: the model.
+        task: the training task.
+        attack: the attack.
+        defence: the defences in their order, or `none`.
+        share: the shared parameters, or `all`.
+        seed: the axis's value; the run's own seed is `seed + index`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    texts: str
+    index: int
+    batch_size: int
+    model: str
+    task: str
+    attack: str
+    defence: str
+    share: str
+    seed: int
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+        parts = [self.attack, self.model, self.task, self.defence]
+        if self.share != "all":
+            parts.append(f"shared {self.share}")
+        return " · ".join(parts) + f" · {self.texts} {self.index + 1} · seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class GridRun:
+    """One update to make and attack.
+
+    Attributes:
+        cell: its place in the grid.
+        config: its full configuration.
+        key: a digest of what its result depends on.
+        time_limit: seconds after which it is given up.
+    """
+
+    cell: Cell
+    config: RunConfig
+    key: str
+    time_limit: float | None = None
+
+
+def plan_runs(
+    config: GridConfig, texts: Sequence[LoadedTexts], threads: int | None = None
+) -> list[GridRun]:
+    """Every run of the grid, those of one model and task together.
+
+    Args:
+        config: the grid.
+        texts: its sets of texts, as loaded.
+        threads: torch threads of one run.
+
+    Raises:
+        ConfigError: two cells are the same.
+    """
+    outer = product(config.models, config.tasks, config.attacks, config.shares, config.defences)
+    runs: list[GridRun] = []
+    for model, task, attack, share, defences in outer:
+        base = RunConfig(
+            **model.model_dump(exclude={"name", "title"}),
+            model=model.name,
+            task=task,
+            attack=attack.name,
+            labels=attack.labels,
+            options=attack.options,
+            share=share,
+            defences=defences,
+            mask_rate=config.mask_rate,
+            dropout=config.dropout,
+            device=config.device,
+            threads=threads,
+        )
+        names = dict(
+            model=model.shown,
+            task=task,
+            attack=attack.shown,
+            defence=defence_title(defences),
+            share=share_title(share),
+        )
+        for part in texts:
+            for size, seed in product(config.batch_sizes, config.seeds):
+                for index, (sentences, labels) in enumerate(
+                    in_batches(part.sentences, part.labels, size)
+                ):
+                    cell = Cell(texts=part.title, index=index, batch_size=size, seed=seed, **names)
+                    runs.append(_run(cell, base, sentences, labels, config.time_limit))
+    _check_distinct(runs)
+    return runs
+
+
+def _run(
+    cell: Cell,
+    base: RunConfig,
+    sentences: list[str],
+    labels: list[int] | None,
+    time_limit: float | None,
+) -> GridRun:
+    config = base.model_copy(
+        update=dict(
+            sentences=tuple(sentences),
+            classes=None if labels is None or base.task == "mlm" else tuple(labels),
+            seed=cell.seed + cell.index,
+        )
+    )
+    return GridRun(cell, config, run_key(cell, config), time_limit)
+
+
+def run_key(cell: Cell, config: RunConfig) -> str:
+    """A digest of everything that a run's result depends on, its texts and its place included.
+
+    The place is the set's name, the batch's index and size and the seed: two cells whose texts
+    happen to be the same stay two runs.
+    """
+    what = {
+        "place": [cell.texts, cell.index, cell.batch_size, cell.seed],
+        "texts": [list(config.sentences), config.classes],
+        "config": config.model_dump(mode="json", exclude=_NOT_IN_KEY),
+    }
+    text = json.dumps(what, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _check_distinct(runs: Sequence[GridRun]) -> None:
+    seen: dict[object, GridRun] = {}
+    for run in runs:
+        for mark in (run.key, run.cell):
+            other = seen.setdefault(mark, run)
+            if other is not run:
+                raise ConfigError(
+                    f"two runs of the grid are the same, or have the same titles: {run.cell.title}"
+                )

@@ -1,0 +1,173 @@
+"""`results.jsonl`: one finished run a line, appended so that no kill loses or repeats one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from textleak.config import RunConfig
+from textleak.errors import ConfigError
+from textleak.grid.plan import Cell
+from textleak.report.record import RunRecord
+
+RESULTS, LOCK = "results.jsonl", ".lock"
+_TIMINGS = ("seconds", "seconds_per_evaluation")
+
+
+class GridRecord(BaseModel):
+    """One finished run.
+
+    Attributes:
+        key: the digest of everything that the run depends on.
+        status: `done`, or `failed` with its `error`.
+        cell: its place in the grid.
+        config: its full configuration, texts included; `textleak attack` can repeat it.
+        result: what came of it.
+        pieces: the word pieces of the token ids in the result, by id.
+        fingerprint: a digest of the model's weights.
+        error: what went wrong, in one line.
+        seconds: wall-clock time of the run, loading of the model left out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    key: str
+    status: Literal["done", "failed"]
+    cell: Cell
+    config: RunConfig
+    result: RunRecord | None = None
+    pieces: dict[str, str] = {}
+    fingerprint: str = ""
+    error: str | None = None
+    seconds: float = 0.0
+
+    def to_line(self) -> str:
+        """One line of JSON."""
+        return self.model_dump_json(by_alias=True) + "\n"
+
+    def without_timings(self) -> dict[str, Any]:
+        """What must be the same whenever and wherever the run is carried out."""
+        return cast(dict[str, Any], _untimed(self.model_dump(mode="json")))
+
+
+def _untimed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _untimed(v) for k, v in value.items() if k not in _TIMINGS}
+    return [_untimed(entry) for entry in value] if isinstance(value, list) else value
+
+
+def read_results(folder: str | Path) -> list[GridRecord]:
+    """The last record of every key in `folder`, in the order in which the keys first came.
+
+    Raises:
+        ConfigError: there are none, or a line of them cannot be read.
+    """
+    path = Path(folder) / RESULTS
+    if not path.is_file():
+        raise ConfigError(
+            f"no audit in {str(folder)!r}: expected {RESULTS}, as textleak audit writes"
+        )
+    whole, _ = _whole_lines(path)
+    return list(_parsed(path, whole).values())
+
+
+def _whole_lines(path: Path) -> tuple[bytes, int]:
+    """The file up to its last line's end, and how many bytes of a torn line follow it."""
+    data = path.read_bytes()
+    end = data.rfind(b"\n") + 1
+    return data[:end], len(data) - end
+
+
+def _parsed(path: Path, data: bytes) -> dict[str, GridRecord]:
+    records: dict[str, GridRecord] = {}
+    for number, line in enumerate(data.splitlines(), 1):
+        try:
+            record = GridRecord.model_validate_json(line)
+        except ValidationError as error:
+            what = error.errors()[0]["msg"]
+            raise ConfigError(f"{path}:{number}: not a result of textleak audit: {what}") from error
+        records[record.key] = record
+    return records
+
+
+class ResultsFile:
+    """The results of one folder, open for one writer.
+
+    A kill can tear the last line at most; it is cut off when the file is opened again, and its run
+    is run again.
+
+    Args:
+        folder: where `results.jsonl` is or will be; it is made if it is not there.
+
+    Attributes:
+        records: the last record of every key.
+        repaired: whether a torn line was cut off.
+
+    Raises:
+        ConfigError: another audit writes to the folder, or it cannot be written or read.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.path = self.folder / RESULTS
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self.folder / LOCK, timeout=0)
+            self._lock.acquire()
+        except Timeout as error:
+            raise ConfigError(f"another audit is writing to {str(folder)!r}") from error
+        except OSError as error:
+            what = error.strerror or error
+            raise ConfigError(f"cannot write to the folder {str(folder)!r}: {what}") from error
+        try:
+            self.records, self.repaired = self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self) -> tuple[dict[str, GridRecord], bool]:
+        new = not self.path.exists()
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        whole, torn = _whole_lines(self.path)
+        records = _parsed(self.path, whole)
+        if torn:
+            os.ftruncate(self._file, len(whole))
+        os.fsync(self._file)
+        if new:
+            _sync_folder(self.folder)
+        return records, bool(torn)
+
+    def __enter__(self) -> ResultsFile:
+        """The file is open already."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let another writer in."""
+        self.close()
+
+    def append(self, record: GridRecord) -> None:
+        """Add a record; when this returns it is on the disk."""
+        line = record.to_line().encode()
+        if os.write(self._file, line) != len(line):
+            raise ConfigError(f"cannot write {str(self.path)!r}: the disk is full")
+        os.fsync(self._file)
+        self.records[record.key] = record
+
+    def close(self) -> None:
+        """Let another writer in."""
+        os.close(self._file)
+        self._lock.release()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new file's name in `folder` as durable as its content."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,75 @@
+"""What can be known of a model before it is attacked, at little cost: to check what depends on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from textleak.models.activations import check_activation
+from textleak.models.families import FamilyAdapter, family_adapter
+from textleak.models.loading import (
+    PACKAGED,
+    TASK_CLASSES,
+    ModelOptions,
+    load_model,
+    read_source,
+    source_of,
+)
+from textleak.models.presets import SIZES
+from textleak.update import Task
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model without its weights.
+
+    Attributes:
+        tokenizer: its tokenizer.
+        parameters: how many values each trainable parameter holds, by name.
+        encoder: how many of them are not in embedding tables.
+        max_length: the most tokens a sequence may have, special tokens included.
+        num_labels: classes of its classification head.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    parameters: dict[str, int]
+    encoder: int
+    max_length: int
+    num_labels: int
+
+
+def inspect_model(options: ModelOptions, task: Task) -> ModelFacts:
+    """The facts of the model that `load_model` would give.
+
+    Weights are loaded only where they come from a folder or the Hub, to know that they are there.
+
+    Raises:
+        ModelError: no such name, no weights to be had, or a family that textleak cannot attack.
+        ConfigError: an unknown activation.
+    """
+    check_activation(options.activation)
+    if options.weights == "pretrained" and options.name not in (PACKAGED, *SIZES):
+        model = load_model(options, task)
+        return _facts(model.module, model.tokenizer, model.adapter)
+    tokenizer, config = read_source(source_of(options.name), options)
+    adapter = family_adapter(config.model_type)
+    with torch.device("meta"):
+        module = TASK_CLASSES[task].from_config(config, attn_implementation="eager")
+    return _facts(module, tokenizer, adapter)
+
+
+def _facts(
+    module: nn.Module, tokenizer: PreTrainedTokenizerBase, adapter: FamilyAdapter
+) -> ModelFacts:
+    parameters = {n: p.numel() for n, p in module.named_parameters() if p.requires_grad}
+    tables = (adapter.word_table, adapter.position_table)
+    return ModelFacts(
+        tokenizer=tokenizer,
+        parameters=parameters,
+        encoder=sum(count for name, count in parameters.items() if name not in tables),
+        max_length=int(module.get_parameter(adapter.position_table).shape[0]),
+        num_labels=int(module.config.num_labels),  # type: ignore[union-attr, arg-type]
+    )

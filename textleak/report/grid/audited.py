@@ -1,0 +1,47 @@
+"""An audit read back from its folder: the results of its grid, and how complete they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from textleak.errors import ConfigError
+from textleak.grid.conduct import read_grid
+from textleak.grid.config import GridConfig
+from textleak.grid.results import GridRecord, read_results
+
+
+@dataclass(frozen=True)
+class Audited:
+    """The results of one grid.
+
+    Attributes:
+        folder: where they are.
+        config: the grid.
+        planned: how many runs it has.
+        records: one for every finished run of it, in the order of the grid.
+    """
+
+    folder: str
+    config: GridConfig
+    planned: int
+    records: list[GridRecord]
+
+    @property
+    def failed(self) -> list[GridRecord]:
+        """The runs that came to nothing."""
+        return [record for record in self.records if record.result is None]
+
+
+def read_audit(folder: str | Path) -> Audited:
+    """The audit in `folder`, finished or not.
+
+    Raises:
+        ConfigError: there is none, it cannot be read, or no run of it is finished.
+    """
+    config, keys = read_grid(folder)
+    kept = {record.key: record for record in read_results(folder)}
+    records = [kept[key] for key in keys if key in kept]
+    if not records:
+        raise ConfigError(f"no run of the audit in {str(folder)!r} is finished yet")
+    return Audited(str(folder), config, len(keys), records)

@@ -1,0 +1,151 @@
+"""The summary in plain words: what leaks, under which assumptions, which defence holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from textleak.defences import Defences
+from textleak.grid.config import NO_DEFENCE
+from textleak.report.grid.summary import CellSummary
+
+Verdict = Literal["holds", "weakens", "does not hold", "too few texts", "not measured"]
+LITTLE = 0.2  # of the word pieces: what an attack gets of short sentences by common words alone
+
+EXPLAINED = (
+    f"A defence holds where, for every attack, the upper end of the interval of the token match "
+    f"stays at or below {LITTLE:.0%} and no sentence comes back whole. It weakens where the worst "
+    f"attack recovers at most half of what the worst one does without a defence, and the intervals "
+    f"do not touch. Where "
+    f"runs failed, a defence is never said to hold. "
+    f"What no attack here recovers, another one may."
+)
+
+
+@dataclass(frozen=True)
+class DefenceFinding:
+    """What a defence comes to against the worst attack on it.
+
+    Attributes:
+        defence: the defence, or `none`.
+        worst: the cell in which most is recovered; None where every run failed.
+        exact: the highest rate of whole sentences in any cell.
+        verdict: whether it holds; empty for `none`.
+        promises: what it guarantees.
+        costs: what is paid for it.
+        privacy: its differential-privacy guarantee, if it has one.
+        failed: runs against it that came to nothing.
+    """
+
+    defence: str
+    worst: CellSummary | None
+    exact: float
+    verdict: Verdict | None
+    promises: tuple[str, ...]
+    costs: tuple[str, ...]
+    privacy: str | None
+    failed: int
+
+
+def defence_findings(cells: Sequence[CellSummary]) -> list[DefenceFinding]:
+    """One finding for every defence, in the order of the grid."""
+    titles = list(dict.fromkeys(cell.place.defence for cell in cells))
+    base = [cell for cell in cells if cell.place.defence == NO_DEFENCE]
+    return [
+        _finding(title, [cell for cell in cells if cell.place.defence == title], base)
+        for title in titles
+    ]
+
+
+def _finding(
+    title: str, cells: Sequence[CellSummary], base: Sequence[CellSummary]
+) -> DefenceFinding:
+    specs = cells[0].records[0].config.defences
+    stack = Defences.parse(specs)
+    worst = worst_of(cells)
+    guarantee = stack.guarantee
+    return DefenceFinding(
+        defence=title,
+        worst=worst,
+        exact=max((cell.rates["exact"].mean for cell in cells if cell.rates), default=0.0),
+        verdict=None if title == NO_DEFENCE else _verdict(worst, cells, worst_of(base)),
+        promises=tuple(defence.promises for defence in stack.all),
+        costs=tuple(defence.costs for defence in stack.all),
+        privacy=guarantee.describe() if guarantee else None,
+        failed=sum(cell.failed for cell in cells),
+    )
+
+
+def worst_of(cells: Sequence[CellSummary]) -> CellSummary | None:
+    """The cell in which most is recovered."""
+    measured = [cell for cell in cells if cell.rates]
+    return max(measured, key=lambda cell: cell.rates["token_match"].mean, default=None)
+
+
+def _verdict(
+    worst: CellSummary | None, cells: Sequence[CellSummary], base: CellSummary | None
+) -> Verdict:
+    measured = [cell.rates for cell in cells if cell.rates]
+    ends = [rates["token_match"].high for rates in measured]
+    whole = any(rates["exact"].mean > 0 for rates in measured)
+    if not whole and all(end is not None and end <= LITTLE for end in ends):
+        if worst is None or any(cell.failed for cell in cells):
+            return "not measured"
+        return "too few texts" if any(cell.too_few for cell in cells) else "holds"
+    if worst is None:
+        return "not measured"
+    found = worst.rates["token_match"]
+    without = base.rates["token_match"] if base else None
+    if without is None or found.high is None or without.low is None:
+        return "does not hold"
+    clearly = found.high < without.low and found.mean <= without.mean / 2
+    return "weakens" if clearly else "does not hold"
+
+
+def headline(cells: Sequence[CellSummary]) -> list[str]:
+    """The first sentences of the report."""
+    lines: list[str] = []
+    base = worst_of([cell for cell in cells if cell.place.defence == NO_DEFENCE])
+    worst = base or worst_of(cells)
+    if worst is None:
+        return ["No run came to a result."]
+    match, exact = worst.rates["token_match"], worst.rates["exact"]
+    under = "Without a defence" if base else f"Under {worst.place.defence}, the worst case"
+    lines.append(
+        f"{under}, {worst.place.attack} on {worst.place.model} ({worst.place.task}, "
+        f"{_batch(worst.place.batch_size)}) gave back {percent(match.mean)} of the word pieces in "
+        f"their places, and {percent(exact.mean)} of the sentences whole."
+    )
+    findings = [f for f in defence_findings(cells) if f.defence != NO_DEFENCE]
+    for verdict, words in _WORDS.items():
+        names = [finding.defence for finding in findings if finding.verdict == verdict]
+        if names:
+            lines.append(f"{words}: {'; '.join(names)}.")
+    return lines
+
+
+_WORDS: dict[Verdict, str] = {
+    "holds": "Held against every attack here",
+    "too few texts": "Held, but on too few texts for the claim",
+    "weakens": "Weakened the attack, without stopping it",
+    "does not hold": "Did not hold",
+    "not measured": "Not measured, as runs failed",
+}
+
+
+def _batch(size: int) -> str:
+    return "one sentence an update" if size == 1 else f"{size} sentences an update"
+
+
+def percent(rate: float) -> str:
+    """A rate for people; never rounded to all or nothing when it is not.
+
+    >>> percent(0.934), percent(0.9996), percent(0.0004), percent(1.0)
+    ('93%', '>99%', '<1%', '100%')
+    """
+    if 0 < rate < 0.005:
+        return "<1%"
+    if 0.995 <= rate < 1:
+        return ">99%"
+    return f"{100 * rate:.0f}%"

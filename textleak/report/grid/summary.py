@@ -1,0 +1,136 @@
+"""What an audit's runs come to: one summary a cell of the grid, every mean with its interval."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from textleak.grid.results import GridRecord
+from textleak.metrics.bootstrap import Interval, mean_interval
+from textleak.report.record import SequenceRecord
+
+RATES = ("token_match", "exact", "rouge1", "rouge2", "rougeL")
+FEW, WIDE = 10, 0.3  # fewer updates, or a wider interval, carry no claim
+
+
+class Place(NamedTuple):
+    """What a cell of the report is of: texts and seeds are averaged within it."""
+
+    model: str
+    task: str
+    attack: str
+    defence: str
+    share: str
+    batch_size: int
+    texts: str
+
+
+@dataclass(frozen=True)
+class CellSummary:
+    """All runs of one place.
+
+    Attributes:
+        place: the place.
+        records: its finished runs, done and failed.
+        rates: the mean of every metric over sentences, with its interval; empty where every run
+            failed.
+        verified: the rate of updates whose recovery is proven by its gradient.
+        label_accuracy: the rate of right classes, of a classification task.
+        seconds: the mean time of an update.
+    """
+
+    place: Place
+    records: list[GridRecord]
+    rates: dict[str, Interval]
+    verified: Interval | None
+    label_accuracy: float | None
+    seconds: float
+
+    @property
+    def done(self) -> list[GridRecord]:
+        """The runs that came to something."""
+        return [record for record in self.records if record.result is not None]
+
+    @property
+    def failed(self) -> int:
+        """How many runs came to nothing."""
+        return len(self.records) - len(self.done)
+
+    @property
+    def too_few(self) -> str | None:
+        """Why the cell carries no claim, or None."""
+        interval = self.rates.get("token_match")
+        if interval is None:
+            return None
+        if interval.groups < FEW:
+            return f"{interval.groups} updates: fewer than {FEW}"
+        if interval.low is not None and interval.high is not None:
+            width = interval.high - interval.low
+            if width > WIDE:
+                return f"the interval is {100 * width:.0f} points wide: more than {100 * WIDE:.0f}"
+        return None
+
+
+def summarise(records: Iterable[GridRecord]) -> list[CellSummary]:
+    """One summary for every place, in the order of the records."""
+    places: dict[Place, list[GridRecord]] = defaultdict(list)
+    for record in records:
+        places[place_of(record)].append(record)
+    return [_cell(place, group) for place, group in places.items()]
+
+
+def place_of(record: GridRecord) -> Place:
+    """The place that a run belongs to."""
+    cell = record.cell
+    return Place(
+        *(cell.model, cell.task, cell.attack, cell.defence, cell.share),
+        *(cell.batch_size, cell.texts),
+    )
+
+
+def score(sequence: SequenceRecord, metric: str) -> float:
+    """A sentence's score; one that was not scored counts nothing."""
+    return float(getattr(sequence, metric) or 0.0)
+
+
+def interval_of(records: Sequence[GridRecord], metric: str) -> Interval | None:
+    """The mean of a metric over the sentences of `records`; None where there are none.
+
+    An update is resampled as a whole, all seeds of it together.
+    """
+    groups: dict[tuple[object, ...], list[float]] = defaultdict(list)
+    for record in records:
+        if record.result is not None:
+            values = [score(sequence, metric) for sequence in record.result.sequences]
+            groups[_unit(record)] += values
+    return mean_interval(list(groups.values())) if any(groups.values()) else None
+
+
+def _unit(record: GridRecord) -> tuple[object, ...]:
+    return (*place_of(record), record.cell.index)
+
+
+def _cell(place: Place, records: list[GridRecord]) -> CellSummary:
+    done = [record for record in records if record.result is not None]
+    found = {metric: interval_of(done, metric) for metric in RATES}
+    proven: dict[int, list[float]] = defaultdict(list)
+    for record in done:
+        assert record.result is not None
+        proven[record.cell.index].append(float(record.result.verified))
+    known = [
+        float(s.label == s.reference_label)
+        for record in done
+        if record.result is not None
+        for s in record.result.sequences
+        if s.reference_label is not None
+    ]
+    return CellSummary(
+        place=place,
+        records=records,
+        rates={metric: interval for metric, interval in found.items() if interval is not None},
+        verified=mean_interval(list(proven.values())) if proven else None,
+        label_accuracy=sum(known) / len(known) if known else None,
+        seconds=sum(record.seconds for record in records) / len(records),
+    )
