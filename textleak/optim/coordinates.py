@@ -43,4 +43,5 @@ class RoundCoordinates:
 
 
 def _solved(triangle: Tensor, rows: Tensor, *, upper: bool) -> Tensor:
-    return torch.linalg.solve_triangular(triangle, rows.T, upper=upper).T
+    solved: Tensor = torch.linalg.solve_triangular(triangle, rows.T, upper=upper)
+    return solved.T
