@@ -37,3 +37,14 @@ def test_rounding_of_the_update_is_allowed(
     own = gradients(mlm, private.batch)
     shared = {name: gradient.to(dtype) for name, gradient in own.items()}
     assert agreement(own, shared).exact
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_numbers_widened_after_rounding_agree_better_than_rounding(
+    mlm: TextModel, private: PrivateBatch, dtype: torch.dtype
+) -> None:
+    own = gradients(mlm, private.batch)
+    widened = {name: gradient.to(dtype).float() for name, gradient in own.items()}
+    found = agreement(own, widened)
+    assert found.exact
+    assert found.error < 1e-6

@@ -12,6 +12,7 @@ from textleak.attacks.dlg import Dlg, DlgOptions
 from textleak.attacks.subspace import Subspace, SubspaceOptions
 from textleak.attacks.verification import verify
 from textleak.errors import UpdateError
+from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate
 from textleak.update import SharedUpdate
@@ -32,41 +33,50 @@ class AutoOptions(BaseModel):
 
 
 class Auto(Attack[AutoOptions]):
-    """`subspace`, and `dlg` with the lengths that it found where its batch is not proven."""
+    """`subspace`, and `dlg` from what that found where its batch is not proven."""
 
     name: ClassVar[str] = "auto"
     options_class: ClassVar[type[BaseModel]] = AutoOptions
 
     def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
         """The proven batch, or the better of the two attempts by their gradients."""
-        exact: Candidate | None = None
+        solved = Subspace(self.options.subspace).run(model, update, session)
+        check = verify(model, update, solved.batch)
+        if check.exact:
+            return _noted(solved, "proven by subspace")
+        reason = f"subspace left a gradient error of {check.error:.1e}"
+        start = None
+        if any(max(row) > 0 for row in solved.confidence):
+            update = _with_lengths(update, solved)
+            start = _in_order(solved.batch, update.metadata.lengths)
         try:
-            exact = Subspace(self.options.subspace).run(model, update, session)
+            matched = Dlg(self.options.dlg).run(model, update, session, start)
         except UpdateError as error:
-            reason = str(error)
-        else:
-            check = verify(model, update, exact.batch)
-            if check.exact:
-                return _noted(exact, "proven by subspace")
-            reason = f"subspace left a gradient error of {check.error:.1e}"
-        try:
-            matched = Dlg(self.options.dlg).run(model, _with_lengths(update, exact), session)
-        except UpdateError:
-            if exact is None:
-                raise
-            return _noted(exact, reason)
-        if exact is not None and verify(model, update, matched.batch).error > check.error:
-            return _noted(exact, f"{reason}; dlg did not come closer")
+            return _noted(solved, f"{reason}; dlg: {error}")
+        if verify(model, update, matched.batch).error > check.error:
+            return _noted(solved, f"{reason}; dlg did not come closer")
         return _noted(matched, f"{reason}; matched by dlg")
 
 
-def _with_lengths(update: SharedUpdate, found: Candidate | None) -> SharedUpdate:
+def _with_lengths(update: SharedUpdate, found: Candidate) -> SharedUpdate:
     """The update with the lengths that were found granted, where none are."""
-    if found is None or update.metadata.lengths is not None:
+    if update.metadata.lengths is not None:
         return update
     lengths = tuple(found.batch.lengths)
     granted = {"lengths": lengths, "batch_size": update.metadata.batch_size or len(lengths)}
     return replace(update, metadata=update.metadata.model_copy(update=granted))
+
+
+def _in_order(batch: TokenBatch, lengths: tuple[int, ...] | None) -> TokenBatch | None:
+    """The batch with its sequences in the order of the granted lengths, if they are the same."""
+    if lengths is None or sorted(batch.lengths) != sorted(lengths):
+        return None
+    left = list(range(len(lengths)))
+    order = []
+    for length in lengths:
+        order.append(next(row for row in left if batch.lengths[row] == length))
+        left.remove(order[-1])
+    return batch.take(order)
 
 
 def _noted(candidate: Candidate, note: str) -> Candidate:

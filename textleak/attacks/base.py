@@ -124,10 +124,10 @@ def batch_labels(batch: TokenBatch) -> list[list[int]]:
 
 
 def label_texts(model: TextModel, batch: TokenBatch) -> list[list[str]]:
-    """`batch_labels` for people: words for masked-LM, the class's number for classification."""
+    """`batch_labels` for people: words for masked-LM, the class's number, or ? where not known yet."""
     labels = batch_labels(batch)
     if model.task == "classification":
-        return [[str(label) for label in row] for row in labels]
+        return [["?" if label == IGNORED else str(label) for label in row] for row in labels]
     return [[str(model.tokenizer.convert_ids_to_tokens(label)) for label in row] for row in labels]
 
 

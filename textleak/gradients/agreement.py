@@ -41,12 +41,18 @@ class Agreement(NamedTuple):
 def agreement(gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> Agreement:
     """Compare recomputed gradients with the shared ones.
 
+    What was shared in half precision is compared in half precision: the recomputed gradients are
+    rounded as the client's were, also where the numbers have been widened since.
+
     Raises:
         KeyError: a shared tensor is missing from `gradients`.
 
     >>> agreement({"w": torch.tensor([3.0, 4.0])}, {"w": torch.tensor([3.0, 4.0])}).exact
     True
     """
+    precision = _precision(shared)
+    if precision is not None:
+        gradients = {name: gradients[name].to(precision) for name in shared}
     sizes = {name: _root_mean_square(target) for name, target in shared.items()}
     present = [size for size in sizes.values() if size > 0]
     least = _NEGLIGIBLE * median(present) if present else 0.0
@@ -57,6 +63,16 @@ def agreement(gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> 
     ]
     rounding = max((torch.finfo(target.dtype).eps for target in shared.values()), default=0.0)
     return Agreement(relative_error(gradients, shared), max(errors, default=0.0), rounding)
+
+
+def _precision(shared: Mapping[str, Tensor]) -> torch.dtype | None:
+    """The half-precision type that holds every shared number exactly, if there is one."""
+    for dtype in (torch.bfloat16, torch.float16):
+        if all(
+            bool((tensor.to(dtype).to(tensor.dtype) == tensor).all()) for tensor in shared.values()
+        ):
+            return dtype
+    return None
 
 
 def _root_mean_square(tensor: Tensor) -> float:

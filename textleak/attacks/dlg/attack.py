@@ -35,10 +35,23 @@ class Dlg(Attack[DlgOptions]):
     name: ClassVar[str] = "dlg"
     options_class: ClassVar[type[BaseModel]] = DlgOptions
 
-    def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
-        """Rounds of a continuous stage and a discrete one, until the gradient is matched."""
+    def run(
+        self,
+        model: TextModel,
+        update: SharedUpdate,
+        session: Session,
+        start: TokenBatch | None = None,
+    ) -> Candidate:
+        """Rounds of a continuous stage and a discrete one, until the gradient is matched.
+
+        Args:
+            model: the public model.
+            update: what the client shared.
+            session: told of progress.
+            start: a batch that other evidence suggests; the discrete stage begins from it too.
+        """
         continuous = Continuous(model, update, session, self.options)
-        search = Discrete(model, update, session, self.options, continuous)
+        search = Discrete(model, update, session, self.options, continuous, start)
         best: Candidate | None = None
         for _ in range(self.options.rounds):
             found = continuous.advance()
@@ -114,8 +127,10 @@ class Discrete:
         session: Session,
         options: DlgOptions,
         continuous: Continuous,
+        start: TokenBatch | None,
     ) -> None:
         self._session, self._options, self._continuous = session, options, continuous
+        self._start = start
         facts = continuous.facts
         matcher = _matcher(model, update, options, "cosine", word_weight=options.position_weight)
         dense = update.gradients.get(model.adapter.head_dense)
@@ -134,6 +149,8 @@ class Discrete:
     def settle(self, found: Candidate) -> Candidate:
         """Search from `found`, and from the words that fit their places best."""
         starts = [found.batch]
+        if self._start is not None and self._start.lengths == found.batch.lengths:
+            starts.append(self._start)
         fitting = self._fitting()
         if fitting is not None:
             ids = found.batch.input_ids.clone()

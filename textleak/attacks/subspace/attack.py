@@ -13,7 +13,7 @@ from textleak.attacks.subspace.finish import finish_classification, finish_maske
 from textleak.attacks.subspace.rounds import Sentence, remainder, solve_round
 from textleak.attacks.subspace.sentences import pad_sentences
 from textleak.evidence.first_layer import FirstLayer
-from textleak.models.batch import TokenBatch
+from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate
 from textleak.update import SharedUpdate
@@ -47,9 +47,11 @@ class Subspace(Attack[SubspaceOptions]):
         rest, rank, first = update, None, None
         for _ in range(self.options.rounds):
 
-            def report(found: list[Sentence], before: tuple[Sentence, ...]) -> None:
+            def report(
+                found: list[Sentence], unexplained: float, before: tuple[Sentence, ...]
+            ) -> None:
                 session.evaluations += 1
-                candidate = _unlabelled(model, [*before, *found])
+                candidate = _unlabelled(model, [*before, *found], unexplained)
                 session.progress(candidate, stage="sentences", iteration=len(candidate.confidence))
 
             tell = partial(report, before=tuple(sentences))
@@ -77,7 +79,11 @@ class Subspace(Attack[SubspaceOptions]):
         return finish(model, update, confidence, tuple(stages))
 
 
-def _unlabelled(model: TextModel, sentences: list[tuple[int, ...]]) -> Candidate:
+def _unlabelled(
+    model: TextModel, sentences: list[tuple[int, ...]], unexplained: float
+) -> Candidate:
+    """Sentences whose labels are not looked for yet; the share of contexts that none explains."""
     ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
-    batch = TokenBatch(ids, mask, torch.zeros(len(sentences), dtype=torch.long))
-    return Candidate(batch, [[1.0] * len(row) for row in sentences], float("inf"))
+    shape = ids.shape if model.task == "mlm" else ids.shape[:1]
+    batch = TokenBatch(ids, mask, torch.full(shape, IGNORED))
+    return Candidate(batch, [[1.0] * len(row) for row in sentences], unexplained)

