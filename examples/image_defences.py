@@ -50,7 +50,7 @@ def main() -> None:
         print(
             f"| {spec} | {median(psnr):.1f} ({min(psnr)} to {max(psnr)}) "
             f"| {sum(value > SEEN for value in psnr)}/{len(psnr)} | {right:.2f} "
-            f"| {median(row['cpu_seconds'] for row in rows)} | {GRID.get(spec, '–')} |",
+            f"| {median(row['cpu_seconds'] for row in rows):.1f} | {GRID.get(spec, '–')} |",
             flush=True,
         )
 
