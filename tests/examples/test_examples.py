@@ -17,7 +17,7 @@ COMMANDS = {
     "activations.py": ["--count", "1", "--iterations", "1"],
     "defences.py": ["--attack", "subspace", "--defence", "none", "--defence", "clip+fp16"],
 }
-IMAGES = "measure_images.py"
+IMAGES = ("measure_images.py", "image_defences.py")
 UTILITY = "utility.py"
 KILL = "kill_and_resume.py"
 
@@ -39,25 +39,6 @@ def test_example_prints_a_table(script: str, tmp_path: Path, mlm_folder: str) ->
     assert len(done.stdout.splitlines()) >= 3
 
 
-def test_images_of_a_folder_are_measured(tmp_path: Path) -> None:
-    for index, shade in enumerate((40, 200)):
-        picture = Image.new("L", (12, 12), shade)
-        picture.putpixel((3, 4), 255 - shade)
-        picture.save(tmp_path / f"{index}.png")
-    command = [sys.executable, str(ROOT / "examples" / IMAGES), "--data", str(tmp_path)]
-    done = subprocess.run(
-        [*command, "--count", "2", "--step", "1", "--set", "iterations=2", "--until", "5"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    rows = [json.loads(line) for line in done.stdout.splitlines()[:-1]]
-    assert [row["pictures"] for row in rows] == [["0.png"], ["1.png"]]
-    assert "of 2 pictures at 40 dB or more" in done.stdout.splitlines()[-1]
-
-
 def run(script: str, *arguments: object) -> list[str]:
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / script), *map(str, arguments)],
@@ -68,6 +49,34 @@ def run(script: str, *arguments: object) -> list[str]:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of two pictures."""
+    for index, shade in enumerate((40, 200)):
+        picture = Image.new("L", (12, 12), shade)
+        picture.putpixel((3, 4), 255 - shade)
+        picture.save(tmp_path / f"{index}.png")
+    return tmp_path
+
+
+def of_images(script: str, folder: Path, *options: str) -> list[str]:
+    """The lines that a script on pictures prints."""
+    return run(script, "--data", folder, "--step", "1", "--set", "iterations=2", *options)
+
+
+def test_images_of_a_folder_are_measured(pictures: Path) -> None:
+    *printed, summary = of_images("measure_images.py", pictures, "--count", "2", "--until", "5")
+    rows = [json.loads(line) for line in printed]
+    assert [row["pictures"] for row in rows] == [["0.png"], ["1.png"]]
+    assert "of 2 pictures at 40 dB or more" in summary
+
+
+def test_defences_of_images_are_a_row_each(pictures: Path) -> None:
+    given = ["--count", "1", "--defence", "none", "--defence", "int8"]
+    lines = of_images("image_defences.py", pictures, *given)
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| none", "| int8"]
 
 
 def test_accuracy_is_set_beside_leakage(tmp_path: Path, classifier_folder: str) -> None:
@@ -108,4 +117,4 @@ def test_an_audit_is_compared_with_itself(tmp_path: Path) -> None:
 
 def test_every_example_is_run() -> None:
     scripts = {path.name for path in (ROOT / "examples").glob("*.py")}
-    assert scripts == {*COMMANDS, IMAGES, UTILITY, KILL}
+    assert scripts == {*COMMANDS, *IMAGES, UTILITY, KILL}

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from textleak.audit.setup import build_attack
+from textleak.config import RunConfig
+from textleak.defences import Defences
 from textleak.errors import ConfigError
 from textleak.grid.config import GridConfig
 from textleak.grid.prepare import PreparedGrid, prepare_grid
@@ -118,3 +121,14 @@ WRONG_TEXTS = {
 def test_wrong_texts_and_models(text: str) -> None:
     with pytest.raises(ConfigError, match=WRONG_TEXTS[text]):
         prepare_grid(YamlSource.parse(text, "grid.yaml"), workers=1)
+
+
+def test_the_guides_example_is_valid() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "audits.md").read_text(encoding="utf-8")
+    example = guide.split("```yaml\n")[1].split("```")[0]
+    config = YamlSource.parse(example, "docs/audits.md").validated(GridConfig)
+    assert {part.shown for part in config.texts} == {"ours", "lines", "cola"}
+    for entry in config.attacks:
+        build_attack(RunConfig(attack=entry.name, labels=entry.labels, options=entry.options))
+    for specs in config.defences:
+        Defences.parse(specs)

@@ -93,9 +93,10 @@ def test_the_summary_comes_first_in_plain_words(audited: Audited) -> None:
     assert "Weakened the attack, without stopping it: prune:ratio=0.2." in lead
     assert "Did not hold: gaussian:std=1e-3; fp16." in lead
     assert "known: model, task, batch size, lengths; not known: labels" in lead
-    assert "Not finished: 1 runs are missing." in html
+    assert "Not finished: 1 run missing." in html
     assert "blunt under fp16: 1 run: IndexError" in html
     assert "look twice" in html
+    assert "fewer than 10 updates (sharp · batch 2" in html
 
 
 def test_two_audits_beside_each_other(write_audit: Callable[..., Path]) -> None:

@@ -183,3 +183,15 @@ def test_a_misfit_is_refused_and_a_protected_update_attacked(
 def test_total_variation_counts_neighbours() -> None:
     edge = torch.tensor([[0.0, 1.0], [0.0, 1.0]])[None, None, None]
     assert float(total_variation(edge)) == 1.0
+
+
+def test_gauss_newton_coordinates_finish_a_slow_search(
+    lenet: ImageModel, shared: tuple[PrivateImages, SharedUpdate]
+) -> None:
+    private, update = shared
+    plain, conditioned = (
+        attack("dlg", iterations=8, precondition=precondition)(lenet, update)
+        for precondition in (0, 4)
+    )
+    assert audit(conditioned, private).scores[0].psnr > 60
+    assert conditioned.candidate.objective < 0.1 * plain.candidate.objective

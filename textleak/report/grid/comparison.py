@@ -39,11 +39,12 @@ class Difference:
 def differences(
     here: Sequence[CellSummary], there: Sequence[CellSummary], label: Callable[[Place], str]
 ) -> list[Difference]:
-    """Every cell that both audits have with the same texts and seeds."""
+    """Every cell that both audits have with the same texts and seeds, the largest change first."""
     others = {cell.place: cell for cell in there}
     pairs = [(cell, others[cell.place]) for cell in here if cell.place in others]
     found = [_difference(mine, theirs, label(mine.place)) for mine, theirs in pairs]
-    return [difference for difference in found if difference is not None]
+    both = [difference for difference in found if difference is not None]
+    return sorted(both, key=lambda difference: -abs(difference.difference.mean))
 
 
 def _difference(mine: CellSummary, theirs: CellSummary, title: str) -> Difference | None:

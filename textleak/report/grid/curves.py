@@ -22,7 +22,7 @@ class Curve:
         name: the plot's file.
         title: what it shows.
         axis: what runs along it.
-        logarithmic: whether the axis is.
+        base: of a logarithmic axis; None for a linear one.
         lines: by label, the axis's values with the token match there.
         bases: by label, the token match without a defence.
     """
@@ -30,7 +30,7 @@ class Curve:
     name: str
     title: str
     axis: str
-    logarithmic: bool
+    base: int | None
     lines: dict[str, list[tuple[float, Interval]]] = field(default_factory=dict)
     bases: dict[str, float] = field(default_factory=dict)
 
@@ -51,7 +51,8 @@ def _strengths(cells: Sequence[CellSummary]) -> list[Curve]:
             continue
         name, option, value = strength
         title = f"Recovery against {name}"
-        curve = plots.setdefault(name, Curve(name, title, f"{name}: {option}", True))
+        base = None if option in _SHARES else 10
+        curve = plots.setdefault(name, Curve(name, title, f"{name}: {option}", base))
         curve.lines.setdefault(label(cell.place), []).append((value, cell.rates[METRIC]))
     bases = {label(c.place): c.rates[METRIC].mean for c in cells if _bare(c)}
     for curve in plots.values():
@@ -78,6 +79,7 @@ def strength_of(cell: CellSummary) -> tuple[str, str, float] | None:
     return defence.name, option, numbers[option]
 
 
+_SHARES = ("ratio", "keep", "rate")  # fractions: of entries, on a linear axis
 _STRENGTHS = ("std", "noise", "ratio", "keep", "norm", "steps")
 
 
@@ -86,13 +88,16 @@ def _bare(cell: CellSummary) -> bool:
 
 
 def _batch_sizes(cells: Sequence[CellSummary]) -> Curve:
-    label = labeller(cells, without=("batch_size",))
+    """Recovery over batch sizes; where there are cells without a defence, of these only."""
+    bare = [cell for cell in cells if _bare(cell)]
+    shown = bare or [cell for cell in cells if METRIC in cell.rates]
+    label = labeller(shown, without=("batch_size",))
     lines: dict[str, list[tuple[float, Interval]]] = defaultdict(list)
-    for cell in cells:
-        if METRIC in cell.rates:
-            lines[label(cell.place)].append((float(cell.place.batch_size), cell.rates[METRIC]))
+    for cell in shown:
+        lines[label(cell.place)].append((float(cell.place.batch_size), cell.rates[METRIC]))
     ordered = {key: sorted(line, key=lambda point: point[0]) for key, line in lines.items()}
-    return Curve("batch_size", "Recovery against batch size", "sentences an update", True, ordered)
+    title = "Recovery against batch size" + (", without a defence" if bare else "")
+    return Curve("batch_size", title, "sentences an update", 2, ordered)
 
 
 def labeller(cells: Sequence[CellSummary], without: Sequence[str] = ()) -> Callable[[Place], str]:

@@ -17,8 +17,7 @@ EXPLAINED = (
     f"A defence holds where, for every attack, the upper end of the interval of the token match "
     f"stays at or below {LITTLE:.0%} and no sentence comes back whole. It weakens where the worst "
     f"attack recovers at most half of what the worst one does without a defence, and the intervals "
-    f"do not touch. Where "
-    f"runs failed, a defence is never said to hold. "
+    f"do not touch. Where runs failed, neither is ever said. "
     f"What no attack here recovers, another one may."
 )
 
@@ -89,18 +88,18 @@ def _verdict(
     measured = [cell.rates for cell in cells if cell.rates]
     ends = [rates["token_match"].high for rates in measured]
     whole = any(rates["exact"].mean > 0 for rates in measured)
-    if not whole and all(end is not None and end <= LITTLE for end in ends):
-        if worst is None or any(cell.failed for cell in cells):
-            return "not measured"
-        return "too few texts" if any(cell.too_few for cell in cells) else "holds"
+    doubtful: Verdict | None = "not measured" if any(cell.failed for cell in cells) else None
     if worst is None:
         return "not measured"
+    if not whole and all(end is not None and end <= LITTLE for end in ends):
+        few: Verdict = "too few texts" if any(cell.too_few for cell in cells) else "holds"
+        return doubtful or few
     found = worst.rates["token_match"]
     without = base.rates["token_match"] if base else None
     if without is None or found.high is None or without.low is None:
         return "does not hold"
     clearly = found.high < without.low and found.mean <= without.mean / 2
-    return "weakens" if clearly else "does not hold"
+    return (doubtful or "weakens") if clearly else "does not hold"
 
 
 def headline(cells: Sequence[CellSummary]) -> list[str]:

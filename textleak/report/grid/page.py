@@ -95,7 +95,7 @@ def page_facts(audit: Audited, other: Audited | None = None) -> dict[str, Any]:
         "threats": [{"text": t, "count": n} for t, n in _threats(audit).items()],
         "model_notes": _model_notes(audit),
         "warnings": warning_groups(audit, cells, full),
-        "axes": ["model", "task", "attack", "defence", "shared", "batch", "texts"],
+        "axes": _axes(cells),
         "cells": cells,
         "made": _made(audit),
     }
@@ -113,6 +113,17 @@ def heat_map(cells: Sequence[CellSummary], label: Callable[[Place], str]) -> Hea
     defences = list(dict.fromkeys(cell.place.defence for cell in cells))
     rows = [HeatRow(d, [at.get((d, column)) for column in columns]) for d in defences]
     return HeatMap(columns, rows)
+
+
+def _axes(cells: Sequence[CellSummary]) -> dict[str, str]:
+    """What names a cell in the table of all numbers; what is the same in all is left out."""
+    names = {"share": "shared", "batch_size": "batch"}
+    always = ("model", "attack", "defence")
+    return {
+        axis: names.get(axis, axis)
+        for axis in Place._fields
+        if axis in always or len({getattr(cell.place, axis) for cell in cells}) > 1
+    }
 
 
 def _scope(audit: Audited, cells: Sequence[CellSummary]) -> str:
@@ -145,13 +156,17 @@ def _first_warnings(audit: Audited, cells: Sequence[CellSummary]) -> list[str]:
     """What must be known before the first number is read."""
     lines = []
     if len(audit.records) < audit.planned:
-        lines.append(f"Not finished: {audit.planned - len(audit.records)} runs are missing.")
+        lines.append(f"Not finished: {_runs(audit.planned - len(audit.records))} missing.")
     if audit.failed:
-        lines.append(f"{len(audit.failed)} runs failed and count nowhere; see Reliability.")
+        lines.append(f"{_runs(len(audit.failed))} failed, in no mean below; see Reliability.")
     few = [cell for cell in cells if cell.too_few]
     if few:
         lines.append(f"Too few texts for a claim in {len(few)} of {len(cells)} cells.")
     return lines
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
 
 
 def _threats(audit: Audited) -> Counter[str]:

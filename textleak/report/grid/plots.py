@@ -36,11 +36,16 @@ Format = Literal["svg", "png"]
 
 
 def draw_curve(curve: Curve) -> Figure:
-    """One line a label, its interval shaded, what there is without a defence dashed."""
+    """One line a label, its interval shaded, what there is without a defence dotted.
+
+    Lines that a plot has no colours left for are left out, and their number is said.
+    """
+    lines = list(curve.lines.items())[: len(COLOURS)]
+    left = len(curve.lines) - len(lines)
     with rc_context(STYLE):
         figure = Figure(figsize=(7.4, 3.6), layout="constrained")
         axes = figure.add_subplot()
-        for number, (label, line) in enumerate(curve.lines.items()):
+        for number, (label, line) in enumerate(lines):
             colour = COLOURS[number % len(COLOURS)]
             xs = [x for x, _ in line]
             means = [interval.mean for _, interval in line]
@@ -51,13 +56,15 @@ def draw_curve(curve: Curve) -> Figure:
             axes.fill_between(xs, lows, highs, color=colour, alpha=0.15, linewidth=0)
             if label in curve.bases:
                 axes.axhline(curve.bases[label], color=colour, lw=1, ls=(0, (2, 3)), alpha=0.8)
-        if curve.logarithmic:
-            axes.set_xscale("log", base=2 if curve.name == "batch_size" else 10)
-            if curve.name == "batch_size":
-                ticks = sorted({x for line in curve.lines.values() for x, _ in line})
-                axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        if curve.base is not None:
+            axes.set_xscale("log", base=curve.base)
+        ticks = sorted({x for _, line in lines for x, _ in line})
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
         axes.set_xlabel(curve.axis)
         _percent_axis(axes)
+        if left:
+            axes.plot([], [], " ", label=f"and {left} more in the table")
         axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5))
         return figure
 

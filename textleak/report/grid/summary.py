@@ -65,12 +65,10 @@ class CellSummary:
         if interval is None:
             return None
         if interval.groups < FEW:
-            return f"{interval.groups} updates: fewer than {FEW}"
-        if interval.low is not None and interval.high is not None:
-            width = interval.high - interval.low
-            if width > WIDE:
-                return f"the interval is {100 * width:.0f} points wide: more than {100 * WIDE:.0f}"
-        return None
+            return f"fewer than {FEW} updates"
+        if interval.low is None or interval.high is None or interval.high - interval.low <= WIDE:
+            return None
+        return f"an interval wider than {100 * WIDE:.0f} points"
 
 
 def summarise(records: Iterable[GridRecord]) -> list[CellSummary]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from textleak.report.grid.audited import Audited
 from textleak.report.grid.summary import CellSummary, Place
 
 MOST = 12  # lines of one group before the rest is only counted
+_NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def _unfinished(audit: Audited) -> list[str]:
     left = audit.planned - len(audit.records)
     if not left:
         return []
-    return [f"{left} of {audit.planned} runs are missing: the same textleak audit goes on"]
+    return [f"{_times(left)} of {audit.planned} missing: the same textleak audit goes on"]
 
 
 def _failures(audit: Audited) -> list[str]:
@@ -79,10 +81,11 @@ def _too_few(cells: Sequence[CellSummary], label: Callable[[Place], str]) -> lis
 
 
 def _said(audit: Audited) -> list[str]:
+    """What the runs warn of, counted; numbers differ from run to run and are left out."""
     said: Counter[str] = Counter()
     for record in audit.records:
         if record.result is not None:
-            said.update(set(record.result.warnings))
+            said.update({_NUMBER.sub("…", warning) for warning in record.result.warnings})
     return [f"{warning} ({_times(count)})" for warning, count in said.most_common()]
 
 

@@ -10,14 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from textleak.gradients import Distance
-from textleak.optim import BatchedLBFGS, LBFGSOptions
+from textleak.optim import LBFGSOptions
 from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageAttack, ImageSession
 from textleak.vision.attacks.labels import known_labels
-from textleak.vision.attacks.objective import ImageObjective, squared_norm
+from textleak.vision.attacks.objective import ImageObjective
+from textleak.vision.attacks.search import JointSearch, TurnSearch
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate
 
+LARGEST = 4096  # variables of a Gauss-Newton matrix: its square in memory, its cube in time
 SMALL = 200_000  # parameters; float64 costs these models a fifth more time
 
 
@@ -37,6 +39,9 @@ class DLGOptions(BaseModel):
         tolerance: relative gradient error at which the search ends.
         precision: the arithmetic of the search: "auto" is float64 for small models, in which float32
             ends near 45 dB, and the model's own type for the rest.
+        precondition: outer iterations after which the search goes on in Gauss-Newton coordinates,
+            taken anew every quarter of that; 0 never does. Not done beyond 4096 variables, nor
+            where images move one at a time.
         patience: outer iterations in which the objective must fall by a hundredth.
     """
 
@@ -50,9 +55,16 @@ class DLGOptions(BaseModel):
     restarts: int = Field(default=1, ge=1)
     start: Literal["gray", "normal"] = "gray"
     schedule: Literal["together", "one-at-a-time"] = "together"
-    tolerance: float = Field(default=5e-5, ge=0)
+    tolerance: float = Field(default=2e-5, ge=0)
     precision: Literal["auto", "float64", "model"] = "auto"
+    precondition: int = Field(default=40, ge=0)
     patience: int = Field(default=20, ge=1)
+
+    def due(self, iteration: int, objective: ImageObjective) -> bool:
+        """Whether the coordinates are to be taken anew after this outer iteration."""
+        first, each = self.precondition, max(self.precondition // 4, 1)
+        begun = 0 < first <= iteration and (iteration - first) % each == 0
+        return begun and objective.size <= LARGEST
 
 
 OptionsT = TypeVar("OptionsT", bound=DLGOptions)
@@ -72,12 +84,13 @@ class LBFGSMatching(ImageAttack[OptionsT], Generic[OptionsT]):
         searched = model.in_double() if in_double(model, options.precision) else model
         objective = ImageObjective(searched, update, Distance(options.distance), session, fixed)
         points = starting_points(objective, options, searched)
-        search = _Search(objective, points, options)
-        whole = squared_norm(update) if options.distance == "l2" else 1.0
-        enough = options.tolerance**2 * whole
+        lbfgs = LBFGSOptions(learning_rate=options.learning_rate, history=options.history)
+        together = options.schedule == "together"
+        search = (JointSearch if together else TurnSearch)(objective, points, lbfgs)
+        enough = options.tolerance**2 * objective.scale
         lowest: list[float] = []
         for iteration in range(1, options.iterations + 1):
-            search.advance(iteration)
+            search.advance(options.inner)
             candidate = objective.candidate(search.points, search.values).to(model.dtype)
             session.progress(
                 candidate, stage="match", iteration=iteration, total=options.iterations
@@ -89,6 +102,8 @@ class LBFGSMatching(ImageAttack[OptionsT], Generic[OptionsT]):
                 lowest[-1] < 0.99 * lowest[-1 - options.patience]
             ):
                 break
+            if isinstance(search, JointSearch) and options.due(iteration, objective):
+                search.precondition()
         return candidate
 
 
@@ -97,44 +112,6 @@ class DLG(LBFGSMatching[DLGOptions]):
 
     name: ClassVar[str] = "dlg"
     options_class: ClassVar[type[BaseModel]] = DLGOptions
-
-
-class _Search:
-    """The points of all restarts, advanced by one outer iteration at a time."""
-
-    def __init__(self, objective: ImageObjective, points: Tensor, options: DLGOptions) -> None:
-        self._objective = objective
-        self._options = options
-        self._lbfgs = LBFGSOptions(learning_rate=options.learning_rate, history=options.history)
-        self._joint = None
-        self.points = points
-        self.stalled = False
-        if options.schedule == "together":
-            self._joint = BatchedLBFGS(points, objective, self._lbfgs)
-            self.values = self._joint.values
-
-    def advance(self, iteration: int) -> None:
-        """One outer iteration."""
-        if self._joint is not None:
-            for _ in range(self._options.inner):
-                self._joint.step()
-            self.points, self.values = self._joint.points, self._joint.values
-            self.stalled = bool(self._joint.stalled.all())
-            return
-        part = self._objective.image_part((iteration - 1) % self._objective.batch).to(
-            self.points.device
-        )
-
-        def closure(moving: Tensor) -> tuple[Tensor, Tensor]:
-            values, slopes = self._objective(self.points.index_copy(1, part, moving))
-            return values, slopes[:, part]
-
-        # The other images have moved since this one's last turn, so its history starts afresh.
-        optimiser = BatchedLBFGS(self.points[:, part], closure, self._lbfgs)
-        for _ in range(self._options.inner):
-            optimiser.step()
-        self.points = self.points.index_copy(1, part, optimiser.points)
-        self.values = optimiser.values
 
 
 def starting_points(objective: ImageObjective, options: DLGOptions, model: ImageModel) -> Tensor:

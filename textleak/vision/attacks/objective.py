@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textleak.gradients import Distance, EngineMatcher, Recorder
@@ -40,11 +40,37 @@ class ImageObjective:
     ) -> None:
         self._model = model
         self._session = session
+        self._kind = distance.kind
+        self._shared = update.gradients
         self._matcher = EngineMatcher(model.module, update.gradients, distance)
         self.batch = batch_size(update)
         self.pixels = self.batch * int(torch.tensor(model.shape).prod())
         self.labels = None if labels is None else torch.tensor(list(labels), device=model.device)
         self.size = self.pixels + (self.batch * model.classes if labels is None else 0)
+
+    @property
+    def module(self) -> nn.Module:
+        """The public network, in the arithmetic of the search."""
+        return self._model.module
+
+    @property
+    def scale(self) -> float:
+        """The distance of a zero gradient: a distance over this is a squared relative error."""
+        return squared_norm(self._shared) if self._kind == "l2" else 1.0
+
+    @property
+    def squared_weights(self) -> dict[str, float]:
+        """What the squared error of each tensor counts in the distance."""
+        if self._kind == "l2":
+            return dict.fromkeys(self._shared, 1.0)
+        kept = self._matcher.weights
+        sizes = {name: float(self._shared[name].double().square().sum()) for name in kept}
+        return {name: kept[name] / sizes[name] / sum(kept.values()) for name in kept}
+
+    def loss(self, points: Tensor) -> Tensor:
+        """The dummy batch's training loss at one point (1, D), the plain way."""
+        images, probabilities = self.split(points)
+        return self._model.losses(images[0], probabilities[0]).mean()
 
     def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """The distances (R,) at `points` (R, D), and their gradients (R, D)."""
@@ -98,6 +124,6 @@ def batch_size(update: SharedUpdate) -> int:
     return update.metadata.batch_size or 1
 
 
-def squared_norm(update: SharedUpdate) -> float:
-    """The squared norm of everything shared: the L2 distance of a zero gradient."""
-    return float(sum(tensor.double().square().sum() for tensor in update.gradients.values()))
+def squared_norm(gradients: Mapping[str, Tensor]) -> float:
+    """The squared norm of all gradients together: the L2 distance of a zero gradient."""
+    return float(sum(gradient.double().square().sum() for gradient in gradients.values()))

@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 
 from textleak.errors import DataError, unknown
+from textleak.models.loading import first_line, local_only
 
 # The paper's data sets: the Hub's id, and the configuration where there are several.
 DATASETS: dict[str, tuple[str, str | None]] = {
@@ -37,7 +38,7 @@ def parquet_pictures(path: Path, wanted: range) -> list[Row]:
         table = load_dataset("parquet", data_files=str(path), split="train", streaming=True)
         return _rows(table, wanted, path.name)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise DataError(f"cannot read pictures from {str(path)!r}: {_line(error)}") from error
+        raise DataError(f"cannot read pictures from {str(path)!r}: {first_line(error)}") from error
 
 
 def hub_pictures(name: str, split: str | None, wanted: range) -> list[Row]:
@@ -56,6 +57,10 @@ def hub_pictures(name: str, split: str | None, wanted: range) -> list[Row]:
     if name not in DATASETS and "/" not in name:
         raise DataError(unknown("dataset", name, DATASETS) + ", or a Hub id with its owner")
     hub_id, configuration = DATASETS.get(name, (name, None))
+    failed = f"cannot load the dataset {name!r} ({hub_id}): "
+    advice = "; without network, --data takes a folder of pictures or a parquet file"
+    if local_only(hub_id):  # said at once, where datasets would try again and again
+        raise DataError(failed + "the Hub does not answer" + advice)
     try:
         splits = get_dataset_split_names(hub_id, configuration)
         chosen = split or ("test" if "test" in splits else splits[0])
@@ -64,10 +69,7 @@ def hub_pictures(name: str, split: str | None, wanted: range) -> list[Row]:
         table = load_dataset(hub_id, configuration, split=chosen, streaming=True)
         return _rows(table, wanted, f"{name}/{chosen}")
     except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise DataError(
-            f"cannot load the dataset {name!r} ({hub_id}): {_line(error)}; "
-            "without network, --data takes a folder of pictures or a parquet file"
-        ) from error
+        raise DataError(failed + first_line(error) + advice) from error
 
 
 def _rows(table: Any, wanted: range, source: str) -> list[Row]:
@@ -96,7 +98,3 @@ def _rows(table: Any, wanted: range, source: str) -> list[Row]:
         (row[pictures[0]], int(row[labels[0]]) if labels else None, classes, f"{source}/{number}")
         for number, row in zip(wanted, rows, strict=True)
     ]
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

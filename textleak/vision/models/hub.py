@@ -8,6 +8,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from textleak.errors import ModelError
 from textleak.models.activations import swap_activations
+from textleak.models.loading import first_line, local_only, quiet
 from textleak.models.text_model import fingerprint
 from textleak.update import ImageRecipe, ModelRecipe
 from textleak.vision.models.image_model import ImageModel
@@ -26,10 +27,14 @@ def load_hub_classifier(name: str, activation: str = "keep") -> ImageModel:
     processors: Any = AutoImageProcessor
     classifiers: Any = AutoModelForImageClassification
     try:
-        processor = processors.from_pretrained(name)
-        module = classifiers.from_pretrained(name, attn_implementation="eager")
+        with quiet():
+            local = local_only(name)
+            processor = processors.from_pretrained(name, local_files_only=local)
+            module = classifiers.from_pretrained(
+                name, attn_implementation="eager", local_files_only=local
+            )
     except (OSError, ValueError, ImportError, KeyError) as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        line = first_line(error)
         raise ModelError(f"cannot load the image classifier {name!r}: {line}") from error
     channels = int(getattr(module.config, "num_channels", 3))
     height, width = _size(name, processor, module.config)

@@ -1,0 +1,67 @@
+"""The Gauss-Newton matrix against a Jacobian formed by autograd."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from textleak.gradients import curvature, parameter_gradients
+from textleak.gradients.curvature import gauss_newton
+
+WEIGHTS = {"0.weight": 1.0, "3.weight": 0.5, "3.bias": 4.0}
+
+
+@pytest.fixture
+def module() -> nn.Module:
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(1, 2, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(8, 3))
+    return nn.Sequential(*layers).double().eval()
+
+
+def loss_in(module: nn.Module, point: Tensor) -> Tensor:
+    return F.cross_entropy(module(point.reshape(1, 1, 4, 4)), torch.tensor([1]))
+
+
+def slow(module: nn.Module, point: Tensor) -> Tensor:
+    """JᵀJ with a column of J from central differences."""
+    columns = []
+    for index in range(len(point)):
+        step = 1e-5 * F.one_hot(torch.tensor(index), len(point))
+        ahead, behind = (
+            parameter_gradients(module, lambda at=at: loss_in(module, at), list(WEIGHTS))  # type: ignore[misc]
+            for at in (point + step, point - step)
+        )
+        moved = [
+            WEIGHTS[name] ** 0.5 * (ahead[name] - behind[name]).flatten() / 2e-5 for name in WEIGHTS
+        ]
+        columns.append(torch.cat(moved))
+    columns_of_jacobian = torch.stack(columns)
+    return columns_of_jacobian @ columns_of_jacobian.T
+
+
+def test_it_is_the_product_of_the_jacobian(
+    module: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curvature, "COLUMNS", 5)
+    monkeypatch.setattr(curvature, "BLOCK", 7)
+    monkeypatch.setattr(curvature, "ROWS", 100)  # nothing is folded
+    point = torch.rand(16, dtype=torch.float64)
+    found = gauss_newton(module, lambda moving: loss_in(module, moving), point, WEIGHTS)
+    torch.testing.assert_close(found, slow(module, point), rtol=1e-6, atol=1e-12)
+    assert all(p.requires_grad and p.grad is None for p in module.parameters())
+
+
+def test_folded_rows_keep_the_product_on_average(
+    module: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curvature, "ROWS", 1)
+    point = torch.rand(16, dtype=torch.float64)
+    drawn = [
+        gauss_newton(module, lambda moving: loss_in(module, moving), point, WEIGHTS, seed)
+        for seed in range(100)
+    ]
+    exact = slow(module, point)
+    assert (torch.stack(drawn).mean(0) - exact).norm() < 0.2 * exact.norm()
+    assert not torch.allclose(drawn[0], exact)
