@@ -72,10 +72,13 @@ def _spectrum(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 def _ends_in_noise(values: Tensor, kept: int) -> bool:
     """Whether the spectrum falls to more than rounding behind `kept`, or in no step to a flat end."""
-    middle, late = float(values[len(values) // 2]), float(values[int(0.9 * len(values))])
-    if kept > _END * len(values):  # a square matrix of noise has a few tiny values at its very end
-        return _ROUNDING * float(values[0]) < middle < _FLAT * late
-    return float(values[kept]) > _ROUNDING * float(values[0])
+    if kept <= _END * len(values):
+        return float(values[kept]) > _ROUNDING * float(values[0])
+    # A matrix of noise has a few tiny values at its very end, and is flat up to there.
+    middle, late = float(values[len(values) // 2]), float(values[int(_END * len(values))])
+    step = _last_step(values)
+    flat = middle < _FLAT * late or (step is not None and float(values[step]) < _BULK * middle)
+    return flat and middle > _ROUNDING * float(values[0])
 
 
 def _noisy_span(gradients: Sequence[Tensor]) -> Span:
@@ -100,9 +103,15 @@ def noise_edge(values: Tensor) -> float:
     lie below 0.4 of the largest (quarter-circle law); a signal of rank well below H only shifts which
     ones these are.
     """
+    step = _last_step(values)
+    return 2.2 * float(values[len(values) // 2]) if step is None else float(values[step])
+
+
+def _last_step(values: Tensor) -> int | None:
+    """The index behind the last steep step of a falling spectrum, its very end left out."""
     logs = values[: int(_END * len(values))].clamp_min(float(values[0]) * 1e-16).log()
     steps = (logs[:-1] - logs[1:] > _STEEP).nonzero().flatten()
-    return float(values[steps[-1] + 1]) if len(steps) else 2.2 * float(values[len(values) // 2])
+    return int(steps[-1]) + 1 if len(steps) else None
 
 
 def spectral_rank(values: Tensor) -> int:
@@ -128,4 +137,7 @@ _STEEP = torch.tensor(10.0).log().item()  # a smaller step than a decade is no e
 _ROUNDING = 2e-6  # the floor of a single-precision gradient's spectrum lies well below
 _END = 0.9  # a step this far down the spectrum may be the end of noise itself
 _FLAT = 10.0  # from the middle to there: 5 in noise, 17 and more in signals that fill the width
+_BULK = (
+    20.0  # from its largest value to the middle: 2 in noise, 10 in rounding, hundreds in a signal
+)
 _FAINT = 0.02  # a direction of less weight is all signal

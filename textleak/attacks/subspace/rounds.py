@@ -104,11 +104,17 @@ def solve_round(
 
 
 def with_opening(found: Candidates, frame: Frame) -> Candidates:
-    """`found` with the pair that opens every sentence, which noise may have hidden."""
+    """`found` with the one pair that opens every sentence, which noise may have hidden or doubled."""
     opening = (frame.first, 0)
-    if opening in found.pairs:
-        return found
-    return replace(found, pairs=[*found.pairs, opening], settled=[*found.settled, False])
+    doubtful = not len(found.deltas)
+    kept = [
+        (pair, sure)
+        for pair, sure in zip(found.pairs, found.settled, strict=True)
+        if not doubtful or pair == opening or (pair[1] > 0 and pair[0] != frame.first)
+    ]
+    if opening not in found.pairs:
+        kept.append((opening, False))
+    return replace(found, pairs=[pair for pair, _ in kept], settled=[sure for _, sure in kept])
 
 
 def remainder(
