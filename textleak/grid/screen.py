@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +16,7 @@ from textleak.grid.estimate import Costs, duration
 from textleak.grid.plan import GridRun
 from textleak.grid.results import GridRecord
 from textleak.report.live import clock_text
+from textleak.report.live_console import LiveConsole
 from textleak.report.screen import Mode
 
 BAR = 20  # columns of a bar
@@ -119,8 +118,8 @@ def record_line(record: GridRecord, progress: GridProgress) -> str:
     return f"{head}{score}{proven}, {record.seconds:.1f} s{tail}"
 
 
-class GridScreen(GridWatcher):
-    """Shows a grid's progress on a console; a context, so that the terminal is always put right.
+class GridScreen(LiveConsole, GridWatcher):
+    """Shows a grid's progress on a console.
 
     Args:
         console: where to show it.
@@ -129,32 +128,15 @@ class GridScreen(GridWatcher):
     """
 
     def __init__(self, console: Console, progress: GridProgress, mode: Mode) -> None:
-        self.console = console
+        super().__init__(console)
         self.progress = progress
         self.mode = mode
-        self._live: Live | None = None
 
     def __enter__(self) -> GridScreen:
         """Start the live view."""
         if self.mode == "live":
-            self._live = Live(
-                get_renderable=lambda: grid_view(self.progress),
-                console=self.console,
-                refresh_per_second=4,
-                transient=True,
-            )
-            self._live.start()
+            self.start(lambda: grid_view(self.progress))
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Leave the terminal as it was."""
-        if self._live is not None:
-            self._live.stop()
 
     def begin(self, run: GridRun) -> None:
         """A worker takes up `run`."""

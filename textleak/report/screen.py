@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Literal
 
 from rich.console import Console
-from rich.live import Live
 
 from textleak.events import Event, Finished, Iteration
 from textleak.report.live import header_view, live_view
+from textleak.report.live_console import LiveConsole
 from textleak.report.plain import plain_line
 from textleak.report.progress import Progress
 
 Mode = Literal["live", "plain", "quiet"]
 
 
-class Screen:
-    """Shows a run's progress on a console; a context, so that the terminal is always put right.
+class Screen(LiveConsole):
+    """Shows a run's progress on a console; the run may still be refused until its first update.
 
     Args:
         console: where to show it.
@@ -27,25 +26,11 @@ class Screen:
     """
 
     def __init__(self, console: Console, progress: Progress, mode: Mode, every: int = 10) -> None:
-        self.console = console
+        super().__init__(console)
         self.progress = progress
         self.mode = mode
         self.every = every
-        self._live: Live | None = None
         self._said: Iteration | None = None
-
-    def __enter__(self) -> Screen:
-        """Nothing is shown yet: the run may still be refused."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Leave the terminal as it was."""
-        self.stop()
 
     def begin(self, index: int, count: int, references: list[list[int]] | None) -> None:
         """Another update is about to be attacked; before the first, say what the run assumes."""
@@ -53,13 +38,7 @@ class Screen:
             self.console.print(header_view(self.progress.header))
         self.progress.begin(index, count, references)
         if self.mode == "live":
-            self._live = Live(
-                get_renderable=lambda: live_view(self.progress),
-                console=self.console,
-                refresh_per_second=8,
-                transient=True,
-            )
-            self._live.start()
+            self.start(lambda: live_view(self.progress), per_second=8)
 
     def event(self, event: Event) -> None:
         """The attack said something."""
@@ -76,9 +55,3 @@ class Screen:
             self.console.print(
                 plain_line(self.progress), markup=False, highlight=False, soft_wrap=True
             )
-
-    def stop(self) -> None:
-        """Take the live view off the screen, to make room for a result."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None

@@ -35,23 +35,11 @@ def split(count: int, test: float, seed: int = 0) -> tuple[list[int], list[int]]
     return sorted(order[held:]), sorted(order[:held])
 
 
-@dataclass(frozen=True)
-class TextLearner:
-    """Sentences and their classes.
+class Learner:
+    """What every learner shares, whatever it learns from: a model, and the examples to learn from."""
 
-    Attributes:
-        model: a classifier of sentences.
-        sentences: all of them.
-        labels: their classes.
-        learnt: those to learn from.
-        tested: those to test on.
-    """
-
-    model: TextModel
-    sentences: Sequence[str]
-    labels: Sequence[int]
+    model: TextModel | ImageModel
     learnt: Sequence[int]
-    tested: Sequence[int]
 
     @property
     def module(self) -> nn.Module:
@@ -67,6 +55,25 @@ class TextLearner:
     def count(self) -> int:
         """How many examples there are to learn from."""
         return len(self.learnt)
+
+
+@dataclass(frozen=True)
+class TextLearner(Learner):
+    """Sentences and their classes.
+
+    Attributes:
+        model: a classifier of sentences.
+        sentences: all of them.
+        labels: their classes.
+        learnt: those to learn from.
+        tested: those to test on.
+    """
+
+    model: TextModel
+    sentences: Sequence[str]
+    labels: Sequence[int]
+    learnt: Sequence[int]
+    tested: Sequence[int]
 
     def loss(self, rows: Sequence[int]) -> Tensor:
         """The mean training loss of these examples."""
@@ -98,7 +105,7 @@ class TextLearner:
 
 
 @dataclass(frozen=True)
-class ImageLearner:
+class ImageLearner(Learner):
     """Pictures and their classes.
 
     Attributes:
@@ -112,21 +119,6 @@ class ImageLearner:
     images: ImageBatch
     learnt: Sequence[int]
     tested: Sequence[int]
-
-    @property
-    def module(self) -> nn.Module:
-        """The model."""
-        return self.model.module
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The parameters that are trained."""
-        return tuple(self.model.parameters)
-
-    @property
-    def count(self) -> int:
-        """How many examples there are to learn from."""
-        return len(self.learnt)
 
     def loss(self, rows: Sequence[int]) -> Tensor:
         """The mean training loss of these examples."""
