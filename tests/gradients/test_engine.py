@@ -19,7 +19,7 @@ from textleak.gradients.distances import KINDS
 from textleak.gradients.engine import evaluation
 
 FORMED_THE_PLAIN_WAY = {
-    "convolutions": {"5.weight", "5.bias"},  # the grouped convolution
+    "convolutions": {"5.weight", "5.bias"},  # padding="same"
     "odd": {
         "scale",
         "words.weight",

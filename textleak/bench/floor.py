@@ -41,7 +41,8 @@ def floor_seconds(
 
     A linear layer takes four products of its own size (forward, backward to its input, and their
     two adjoints), and each reads the weight. A dense shared gradient adds its product and that
-    product's adjoint, and two reads; a thin one adds nothing of the layer's size.
+    product's adjoint, and two reads; a thin one adds nothing of the layer's size. A convolution's
+    kernel is small and its gradient formed: one more product, and two for its adjoints.
 
     Args:
         module: the model.
@@ -49,22 +50,24 @@ def floor_seconds(
         rates: the device's rates.
         thin: whether the shared gradient has a thin form.
     """
-    products, extra = 4, 0 if thin else 2
     total = 0.0
 
-    def count(layer: nn.Module, inputs: tuple[Any, ...], _: Tensor) -> None:
+    def count(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         nonlocal total
         weight = layer.weight
         assert isinstance(weight, Tensor)
-        rows = inputs[0].numel() // inputs[0].shape[-1]
-        compute = (products + extra) * 2 * rows * weight.numel() / rates.flops
-        traffic = (products + extra) * weight.numel() * weight.element_size() / rates.bytes
+        if isinstance(layer, nn.Conv2d):
+            products, rows = 7, len(output) * output[0, 0].numel()
+        else:
+            products, rows = (4 if thin else 6), inputs[0].numel() // inputs[0].shape[-1]
+        compute = products * 2 * rows * weight.numel() / rates.flops
+        traffic = products * weight.numel() * weight.element_size() / rates.bytes
         total += max(compute, traffic)
 
     handles = [
         part.register_forward_hook(count)
         for part in module.modules()
-        if isinstance(part, nn.Linear) or type(part).__name__ == "Conv1D"
+        if isinstance(part, nn.Linear | nn.Conv2d) or type(part).__name__ == "Conv1D"
     ]
     try:
         with torch.no_grad():

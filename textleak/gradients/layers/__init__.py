@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from torch import nn
 
+from textleak.gradients.layers.channel_norms import BatchNormRule, GroupNormRule
 from textleak.gradients.layers.convolution import Conv2dRule
 from textleak.gradients.layers.embedding import EmbeddingRule
 from textleak.gradients.layers.linear import LinearRule, TransposedRule
-from textleak.gradients.layers.norms import ChannelNormRule, LayerNormRule, NamedRMSNormRule
+from textleak.gradients.layers.norms import LayerNormRule, NamedRMSNormRule
 from textleak.gradients.layers.rule import Formed, Rule, Term
 
 RULES: tuple[Rule, ...] = (
@@ -19,7 +20,8 @@ RULES: tuple[Rule, ...] = (
     EmbeddingRule(),
     TransposedRule(),
     Conv2dRule(),
-    ChannelNormRule(),
+    BatchNormRule(),
+    GroupNormRule(),
     NamedRMSNormRule(),
 )
 

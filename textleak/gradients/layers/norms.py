@@ -54,34 +54,6 @@ class NamedRMSNormRule:
         return scale_and_shift(module, saved, slope, (candidates, -1, saved.shape[-1]))
 
 
-class ChannelNormRule:
-    """`nn.GroupNorm`, and `nn.BatchNorm1d/2d/3d` with fixed statistics: the channels are axis 1."""
-
-    def fits(self, module: Any) -> bool:
-        if not has(module, "weight"):
-            return False
-        if runs_as(module, nn.GroupNorm):
-            return True
-        batch = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-        fixed = not module.training and getattr(module, "running_mean", None) is not None
-        return fixed and any(runs_as(module, kind) for kind in batch)
-
-    def run(self, module: Any, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        if isinstance(module, nn.GroupNorm):
-            standard = F.group_norm(inputs, module.num_groups, eps=module.eps)
-        else:
-            mean, variance = module.running_mean, module.running_var
-            standard = F.batch_norm(inputs, mean, variance, eps=module.eps)
-        shape = (-1, *[1] * (inputs.dim() - 2))
-        output = standard * needed(module, "weight").view(shape)
-        return output + needed(module, "bias").view(shape), standard
-
-    def terms(self, module: Any, saved: Tensor, slope: Tensor, candidates: int) -> Terms:
-        channels = saved.shape[1]
-        saved, slope = saved.transpose(1, -1), slope.transpose(1, -1)
-        return scale_and_shift(module, saved, slope, (candidates, -1, channels))
-
-
 def scale_and_shift(
     module: nn.Module, standard: Tensor, slope: Tensor, shape: tuple[int, ...]
 ) -> Terms:
