@@ -11,6 +11,7 @@ from textleak.gradients.engine.evaluation import EngineMatcher
 from textleak.gradients.matcher import Forward, Matcher, Recorder
 from textleak.gradients.oracle import OracleMatcher
 from textleak.gradients.plain import parameter_gradients, relative_error
+from textleak.gradients.slopes import value_and_slope
 from textleak.registry import Registry
 
 MATCHERS: Registry[type[Matcher]] = Registry(
@@ -33,4 +34,5 @@ __all__ = [
     "agreement",
     "parameter_gradients",
     "relative_error",
+    "value_and_slope",
 ]

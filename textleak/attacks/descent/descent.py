@@ -67,6 +67,7 @@ def make_objective(
         DummyEmbeddings(model, facts, options.metric, scale=options.start_scale, unit=1.0),
         make_labels(model, update, facts, options),
         MATCHERS.load(options.engine)(model.module, update.gradients, distance),
+        options.at_once,
     )
 
 

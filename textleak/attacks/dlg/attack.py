@@ -90,6 +90,7 @@ class Continuous:
             make_dummy(model, self.facts, options),
             make_labels(model, update, self.facts, options),
             _matcher(model, update, options, options.distance, word_weight=_dummy_weight(options)),
+            options.at_once,
         )
         start = self._objective.start(options.restarts)
         self._iterates = enumerate(minimise(self._objective, start, options))

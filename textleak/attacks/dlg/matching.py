@@ -12,7 +12,7 @@ from textleak.attacks.dlg.dummy import Dummy
 from textleak.attacks.dlg.facts import Facts
 from textleak.attacks.dlg.labels import SoftLabels
 from textleak.attacks.dlg.options import DlgOptions
-from textleak.gradients import Matcher, Recorder
+from textleak.gradients import Matcher, Recorder, value_and_slope
 from textleak.models.text_model import TextModel
 from textleak.optim import BatchedLBFGS, LBFGSOptions
 
@@ -29,6 +29,7 @@ class Objective:
         dummy: the input's variables, the first `dummy.size` columns.
         labels: the labels' variables, the rest.
         matcher: compares gradients.
+        at_once: how many dummy batches one pass takes at most; None is all.
     """
 
     model: TextModel
@@ -36,6 +37,7 @@ class Objective:
     dummy: Dummy
     labels: SoftLabels
     matcher: Matcher
+    at_once: int | None = None
 
     def start(self, restarts: int) -> Tensor:
         """Random variables (R, D)."""
@@ -44,15 +46,7 @@ class Objective:
 
     def __call__(self, variables: Tensor) -> tuple[Tensor, Tensor]:
         """Distances (R,) and their gradients (R, D) at `variables` (R, D)."""
-        variables = variables.detach().requires_grad_()
-        restarts = len(variables)
-        distances = self.matcher(
-            lambda recorder: self._losses(variables, recorder),
-            candidates=restarts,
-            batch=self.facts.sequences,
-        )
-        (slopes,) = torch.autograd.grad(distances.sum(), variables)
-        return distances.detach(), slopes
+        return value_and_slope(self._distances, variables, self.at_once)
 
     def values(self, variables: Tensor) -> Tensor:
         """Distances (R,) alone at `variables` (R, D), which is cheaper."""
@@ -61,6 +55,13 @@ class Objective:
             candidates=len(variables),
             batch=self.facts.sequences,
             differentiable=False,
+        )
+
+    def _distances(self, variables: Tensor) -> Tensor:
+        return self.matcher(
+            lambda recorder: self._losses(variables, recorder),
+            candidates=len(variables),
+            batch=self.facts.sequences,
         )
 
     def _losses(self, variables: Tensor, recorder: Recorder) -> Tensor:

@@ -19,6 +19,8 @@ class MatchingOptions(BaseModel):
         mask_prior: start the masked positions from the norms of the position table's gradient
             rows: they are where the loss enters.
         restarts: dummy batches optimised side by side; the best by objective wins.
+        at_once: dummy batches that one pass takes at most; fewer need less memory and more time.
+            None takes all restarts in one pass.
         metric: how the nearest word is measured.
         engine: the matcher: `engine`, or the slow `oracle`.
     """
@@ -30,6 +32,7 @@ class MatchingOptions(BaseModel):
     words: Literal["gradient", "vocabulary"] = "gradient"
     mask_prior: bool = True
     restarts: int = Field(default=2, ge=1)
+    at_once: int | None = Field(default=None, ge=1)
     metric: Literal["cosine", "l2"] = "cosine"
     engine: Literal["engine", "oracle"] = "engine"
 

@@ -34,6 +34,7 @@ class DLGOptions(BaseModel):
         learning_rate: the first step tried along a direction.
         history: curvature pairs kept.
         restarts: starting points, taken together.
+        at_once: restarts that one pass takes at most; fewer need less memory. None takes all.
         start: "gray", mid-brightness with a little noise, or "normal", the paper's N(0, 1).
         schedule: all images at once, or one image an outer iteration (the paper's, section 4.1).
         tolerance: relative gradient error at which the search ends.
@@ -53,6 +54,7 @@ class DLGOptions(BaseModel):
     learning_rate: float = Field(default=1.0, gt=0)
     history: int = Field(default=100, ge=1)
     restarts: int = Field(default=1, ge=1)
+    at_once: int | None = Field(default=None, ge=1)
     start: Literal["gray", "normal"] = "gray"
     schedule: Literal["together", "one-at-a-time"] = "together"
     tolerance: float = Field(default=2e-5, ge=0)
@@ -82,7 +84,9 @@ class LBFGSMatching(ImageAttack[OptionsT], Generic[OptionsT]):
         options = self.options
         fixed = self.labels(model, update)
         searched = model.in_double() if in_double(model, options.precision) else model
-        objective = ImageObjective(searched, update, Distance(options.distance), session, fixed)
+        objective = ImageObjective(
+            searched, update, Distance(options.distance), session, fixed, options.at_once
+        )
         points = starting_points(objective, options, searched)
         lbfgs = LBFGSOptions(learning_rate=options.learning_rate, history=options.history)
         together = options.schedule == "together"

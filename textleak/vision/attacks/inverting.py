@@ -32,6 +32,7 @@ class InvertingOptions(BaseModel):
         restarts: starting points, taken together.
         signed: step by the gradient's sign (section 4).
         boxed: keep brightness between 0 and 1.
+        at_once: restarts that one pass takes at most; fewer need less memory. None takes all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +43,7 @@ class InvertingOptions(BaseModel):
     restarts: int = Field(default=2, ge=1)
     signed: bool = True
     boxed: bool = True
+    at_once: int | None = Field(default=None, ge=1)
 
 
 class InvertingGradients(ImageAttack[InvertingOptions]):
@@ -54,7 +56,7 @@ class InvertingGradients(ImageAttack[InvertingOptions]):
         """Adam over all restarts; the best is chosen by its gradient distance alone."""
         options = self.options
         objective = ImageObjective(
-            model, update, Distance("cosine-all"), session, _labels(model, update)
+            model, update, Distance("cosine-all"), session, _labels(model, update), options.at_once
         )
         start = torch.randn(options.restarts, objective.size).to(model.device, model.dtype)
         points = start.requires_grad_()
@@ -64,9 +66,9 @@ class InvertingGradients(ImageAttack[InvertingOptions]):
         best = start.detach().clone()
         lowest = torch.full((len(best),), torch.inf, device=best.device, dtype=best.dtype)
         for iteration in range(1, options.iterations + 1):
-            distances = objective.distances(points)
-            better = distances.detach() < lowest
-            lowest = torch.where(better, distances.detach(), lowest)
+            distances, slopes = objective(points)
+            better = distances < lowest
+            lowest = torch.where(better, distances, lowest)
             best = torch.where(better[:, None], points.detach(), best)
             if iteration % REPORT_EVERY == 0 or iteration == options.iterations:
                 session.progress(
@@ -77,7 +79,7 @@ class InvertingGradients(ImageAttack[InvertingOptions]):
                 )
             images = objective.split(points)[0]
             prior = options.total_variation * total_variation(images)
-            (slopes,) = torch.autograd.grad((distances + prior).sum(), points)
+            slopes += torch.autograd.grad(prior.sum(), points)[0]
             points.grad = slopes.sign() if options.signed else slopes
             adam.step()
             schedule.step()

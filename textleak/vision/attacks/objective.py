@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textleak.gradients import Distance, EngineMatcher, Recorder
+from textleak.gradients import Distance, EngineMatcher, Recorder, value_and_slope
 from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageSession
 from textleak.vision.batch import ImageBatch
@@ -28,6 +28,7 @@ class ImageObjective:
         distance: how gradients are compared.
         session: counts the evaluations.
         labels: the fixed classes, one an image; None optimises soft labels.
+        at_once: how many dummy batches one pass takes at most; None is all.
     """
 
     def __init__(
@@ -37,9 +38,11 @@ class ImageObjective:
         distance: Distance,
         session: ImageSession,
         labels: Sequence[int] | None = None,
+        at_once: int | None = None,
     ) -> None:
         self._model = model
         self._session = session
+        self._at_once = at_once
         self._kind = distance.kind
         self._shared = update.gradients
         self._matcher = EngineMatcher(model.module, update.gradients, distance)
@@ -74,10 +77,7 @@ class ImageObjective:
 
     def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """The distances (R,) at `points` (R, D), and their gradients (R, D)."""
-        leaf = points.detach().requires_grad_()
-        values = self.distances(leaf)
-        (slopes,) = torch.autograd.grad(values.sum(), leaf)
-        return values.detach(), slopes
+        return value_and_slope(self.distances, points, self._at_once)
 
     def distances(self, points: Tensor) -> Tensor:
         """The distances (R,) at `points` (R, D), differentiable."""
