@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textleak.gradients import curvature, parameter_gradients
-from textleak.gradients.curvature import gauss_newton
+from textleak.gradients.curvature import FoldedGradients, gauss_newton
 
 WEIGHTS = {"0.weight": 1.0, "3.weight": 0.5, "3.bias": 4.0}
 
@@ -22,6 +22,10 @@ def module() -> nn.Module:
 
 def loss_in(module: nn.Module, point: Tensor) -> Tensor:
     return F.cross_entropy(module(point.reshape(1, 1, 4, 4)), torch.tensor([1]))
+
+
+def folded(module: nn.Module, seed: int = 0) -> FoldedGradients:
+    return FoldedGradients(module, lambda moving: loss_in(module, moving), WEIGHTS, 16, seed)
 
 
 def slow(module: nn.Module, point: Tensor) -> Tensor:
@@ -48,7 +52,7 @@ def test_it_is_the_product_of_the_jacobian(
     monkeypatch.setattr(curvature, "BLOCK", 7)
     monkeypatch.setattr(curvature, "ROWS", 100)  # nothing is folded
     point = torch.rand(16, dtype=torch.float64)
-    found = gauss_newton(module, lambda moving: loss_in(module, moving), point, WEIGHTS)
+    found = gauss_newton(folded(module), point)
     torch.testing.assert_close(found, slow(module, point), rtol=1e-6, atol=1e-12)
     assert all(p.requires_grad and p.grad is None for p in module.parameters())
 
@@ -58,10 +62,28 @@ def test_folded_rows_keep_the_product_on_average(
 ) -> None:
     monkeypatch.setattr(curvature, "ROWS", 1)
     point = torch.rand(16, dtype=torch.float64)
-    drawn = [
-        gauss_newton(module, lambda moving: loss_in(module, moving), point, WEIGHTS, seed)
-        for seed in range(100)
-    ]
+    drawn = [gauss_newton(folded(module, seed), point) for seed in range(100)]
     exact = slow(module, point)
     assert (torch.stack(drawn).mean(0) - exact).norm() < 0.2 * exact.norm()
     assert not torch.allclose(drawn[0], exact)
+
+
+@pytest.mark.parametrize("rows", [1, 100])
+def test_sensitivities_are_the_derivatives_of_the_folded_gradients(
+    module: nn.Module, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(curvature, "ROWS", rows)
+    point = torch.rand(16, dtype=torch.float64)
+    gradients = folded(module, seed=2)
+    moved = gradients.sensitivities(point)
+    for index in range(16):
+        step = 1e-5 * F.one_hot(torch.tensor(index), 16)
+        expected = (gradients.at(point + step) - gradients.at(point - step)) / 2e-5
+        torch.testing.assert_close(moved[index], expected, rtol=1e-6, atol=1e-9)
+
+
+def test_gradients_by_name_fold_to_the_vector_of_the_point(module: nn.Module) -> None:
+    point = torch.rand(16, dtype=torch.float64)
+    named = parameter_gradients(module, lambda: loss_in(module, point))
+    gradients = folded(module)
+    torch.testing.assert_close(gradients.fold(named), gradients.at(point))

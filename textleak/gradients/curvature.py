@@ -1,9 +1,10 @@
-"""The Gauss-Newton matrix of gradient matching: JᵀJ, where J = dg/dx.
+"""How the gradient of a dummy batch moves with the batch: J = dg/dx, by columns and folded.
 
-g(x) holds the parameter gradients of a dummy batch x. Near a match the Hessian of ||g(x) - G||² is
-2 JᵀJ; its spread of eigenvalues is what makes matching slow. A column of J is a forward derivative
-of a backward pass, many columns at a time; rows are folded together at random (count sketch, Clarkson
-and Woodruff 2013), so that J never stands in memory in full.
+g(x) holds the parameter gradients of a dummy batch x. A column of J is a forward derivative of a
+backward pass, many columns at a time; rows are folded together at random (count sketch, Clarkson and
+Woodruff 2013), so that J never stands in memory in full. Folding keeps what solves J d = r where a
+solution exists. Near a match the Hessian of ||g(x) - G||² is 2 JᵀJ; the spread of its eigenvalues is
+what makes matching slow.
 """
 
 from __future__ import annotations
@@ -15,9 +16,85 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vmap
 
-ROWS = 2  # sketched rows a column: as a preconditioner JᵀJ need not be exact
+from textleak.gradients.plain import parameter_gradients
+
+ROWS = 2  # sketched rows a column
 COLUMNS = 32  # taken at a time
 BLOCK = 512  # rows of a product, whose other triangle is a copy
+
+
+class FoldedGradients:
+    """The weighted parameter gradients of a dummy batch as one vector, its rows folded if there are many.
+
+    Args:
+        module: the public model, in which `loss` runs a point.
+        loss: the training loss of the dummy batch at a point (D,); a scalar.
+        weights: the parameters whose gradients are matched, with their weights in the squared distance.
+        size: D.
+        seed: seeds the folding; equal seeds fold alike.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        loss: Callable[[Tensor], Tensor],
+        weights: Mapping[str, float],
+        size: int,
+        seed: int = 0,
+    ) -> None:
+        self._module, self._loss, self._weights = module, loss, weights
+        self._fixed = {name: value.detach() for name, value in module.named_parameters()}
+        self._around = _Loss(module, loss)
+        source = torch.Generator().manual_seed(seed)
+        count = sum(self._fixed[name].numel() for name in weights)
+        self._rows = ROWS * size if count > ROWS * size else 0
+        self._place = torch.randint(self._rows or 1, (count,), generator=source)
+        self._sign = 2 * torch.randint(2, (count,), generator=source) - 1
+
+    def fold(self, gradients: Mapping[str, Tensor]) -> Tensor:
+        """Gradients by name as the folded vector, (rows,)."""
+        return self._fold(self._weighted(gradients))
+
+    def at(self, point: Tensor) -> Tensor:
+        """The gradients at `point` (D,), folded, (rows,)."""
+        names = list(self._weights)
+        return self.fold(parameter_gradients(self._module, lambda: self._loss(point), names))
+
+    def sensitivities(self, point: Tensor) -> Tensor:
+        """Jᵀ at `point` (D,): how the folded vector moves with each variable, (D, rows)."""
+
+        def gradients(moving: Tensor) -> Tensor:
+            def of(chosen: dict[str, Tensor]) -> Tensor:
+                named = {f"module.{name}": v for name, v in {**self._fixed, **chosen}.items()}
+                result: Tensor = functional_call(self._around, named, (moving,))
+                return result
+
+            return self._weighted(grad(of)({name: self._fixed[name] for name in self._weights}))
+
+        def column(along: Tensor) -> Tensor:
+            moved: Tensor = jvp(gradients, (point,), (along,))[1]
+            return moved
+
+        def columns(first: int) -> Tensor:
+            along = torch.zeros(min(COLUMNS, len(point) - first), len(point)).to(point)
+            along.diagonal(first).fill_(1.0)
+            return self._fold(vmap(column)(along))
+
+        with warnings.catch_warnings():
+            # The first forward derivative imports torch's decompositions, which use torch.jit.
+            warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
+            return torch.cat([columns(first) for first in range(0, len(point), COLUMNS)])
+
+    def _weighted(self, gradients: Mapping[str, Tensor]) -> Tensor:
+        parts = [gradients[name].flatten() * w**0.5 for name, w in self._weights.items()]
+        return torch.cat(parts)
+
+    def _fold(self, values: Tensor) -> Tensor:
+        """(..., all rows) to (..., rows)."""
+        if not self._rows:
+            return values
+        place, sign = self._place.to(values.device), self._sign.to(values)
+        return values.new_zeros(*values.shape[:-1], self._rows).index_add_(-1, place, values * sign)
 
 
 class _Loss(nn.Module):
@@ -32,72 +109,12 @@ class _Loss(nn.Module):
         return self._loss(moving)
 
 
-def gauss_newton(
-    module: nn.Module,
-    loss: Callable[[Tensor], Tensor],
-    point: Tensor,
-    weights: Mapping[str, float],
-    seed: int = 0,
-) -> Tensor:
-    """JᵀJ at `point`, with every tensor's rows of J times the root of its weight.
-
-    Args:
-        module: the public model, in which `loss` runs the point.
-        loss: the training loss of the dummy batch at a point (D,); a scalar.
-        point: (D,).
-        weights: the parameters whose gradients are matched, with their weights in the distance.
-        seed: seeds the sketch.
-
-    Returns:
-        (D, D), symmetric.
-    """
-    sides = sensitivities(module, loss, point, weights, seed)
+def gauss_newton(folded: FoldedGradients, point: Tensor) -> Tensor:
+    """JᵀJ at `point` (D,), every tensor's rows of J times the root of its weight: (D, D), symmetric."""
+    sides = folded.sensitivities(point)
     product = torch.empty(len(point), len(point), device=point.device, dtype=point.dtype)
     for first in range(0, len(point), BLOCK):
         rows, later = slice(first, first + BLOCK), slice(first + BLOCK, None)
         product[rows, first:] = sides[rows] @ sides[first:].T
         product[later, rows] = product[rows, later].T
     return product
-
-
-def sensitivities(
-    module: nn.Module,
-    loss: Callable[[Tensor], Tensor],
-    point: Tensor,
-    weights: Mapping[str, float],
-    seed: int = 0,
-) -> Tensor:
-    """Jᵀ, (D, rows): how the weighted gradients move with each variable; rows folded if there are many."""
-    fixed = {name: parameter.detach() for name, parameter in module.named_parameters()}
-    around = _Loss(module, loss)
-    source = torch.Generator().manual_seed(seed)
-    count = sum(fixed[name].numel() for name in weights)
-    rows = ROWS * len(point)
-    place = torch.randint(rows, (count,), generator=source).to(point.device)
-    sign = (2 * torch.randint(2, (count,), generator=source) - 1).to(point)
-
-    def gradients(moving: Tensor) -> Tensor:
-        def of(chosen: dict[str, Tensor]) -> Tensor:
-            named = {f"module.{name}": value for name, value in {**fixed, **chosen}.items()}
-            result: Tensor = functional_call(around, named, (moving,))
-            return result
-
-        found = grad(of)({name: fixed[name] for name in weights})
-        return torch.cat([found[name].flatten() * weight**0.5 for name, weight in weights.items()])
-
-    def column(along: Tensor) -> Tensor:
-        moved: Tensor = jvp(gradients, (point,), (along,))[1]
-        return moved
-
-    def folded(first: int) -> Tensor:
-        along = torch.zeros(min(COLUMNS, len(point) - first), len(point)).to(point)
-        along.diagonal(first).fill_(1.0)
-        moved: Tensor = vmap(column)(along)  # (columns, count)
-        if count <= rows:
-            return moved
-        return moved.new_zeros(len(moved), rows).index_add_(1, place, moved * sign)
-
-    with warnings.catch_warnings():
-        # The first forward derivative imports torch's decompositions, which use torch.jit.
-        warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
-        return torch.cat([folded(first) for first in range(0, len(point), COLUMNS)])

@@ -14,6 +14,7 @@ from textleak.errors import ConfigError, ModelError, UpdateError
 from textleak.threat_model import ThreatModel
 from textleak.update import SharedUpdate
 from textleak.vision.attacks import IMAGE_ATTACKS, ImageAttack
+from textleak.vision.attacks.dlg import DLGOptions
 from textleak.vision.attacks.inverting import total_variation
 from textleak.vision.attacks.labels import read_off_labels
 from textleak.vision.audit import audit
@@ -195,3 +196,34 @@ def test_gauss_newton_coordinates_finish_a_slow_search(
     )
     assert audit(conditioned, private).scores[0].psnr > 60
     assert conditioned.candidate.objective < 0.1 * plain.candidate.objective
+
+
+def test_gauss_newton_recovers_from_a_deep_network_in_float32(pixels: Tensor) -> None:
+    model = load_image_model(ImageModelOptions(name="resnet20", shape=(1, 7, 7), classes=4))
+    client = ImageClient(model)
+    private = client.prepare(pixels[..., 2:9, 2:9], [2])
+    update = client.share(private)
+    result = attack("idlg", iterations=25)(model, update)
+    assert audit(result, private).scores[0].psnr > 40
+    assert result.verified
+
+
+@pytest.mark.parametrize(
+    ("options", "newton"),
+    [
+        ({}, True),
+        ({"optimizer": "lbfgs"}, False),
+        ({"schedule": "one-at-a-time"}, False),
+    ],
+)
+def test_deep_networks_are_searched_by_gauss_newton_unless_asked(
+    options: dict[str, Any], newton: bool
+) -> None:
+    shape = (3, 8, 8)
+    deep = load_image_model(ImageModelOptions(name="resnet20", shape=shape))
+    shallow = load_image_model(ImageModelOptions(name="lenet", shape=shape))
+    chosen = DLGOptions(**options)
+    assert chosen.by_newton(deep, 192) is newton
+    assert not chosen.by_newton(shallow, 192)
+    assert not chosen.by_newton(deep, 5000)
+    assert DLGOptions(optimizer="newton").by_newton(shallow, 5000)

@@ -14,12 +14,13 @@ from textleak.optim import LBFGSOptions
 from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageAttack, ImageSession
 from textleak.vision.attacks.labels import known_labels
-from textleak.vision.attacks.objective import ImageObjective
-from textleak.vision.attacks.search import JointSearch, TurnSearch
+from textleak.vision.attacks.objective import ImageObjective, point_size
+from textleak.vision.attacks.search import JointSearch, NewtonSearch, Search, TurnSearch
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate
 
 LARGEST = 4096  # variables of a Gauss-Newton matrix: its square in memory, its cube in time
+LIVELY, CALM = 0.1, 0.01  # noise on the grey start; Gauss-Newton goes straighter from a calm one
 SMALL = 200_000  # parameters; float64 costs these models a fifth more time
 
 
@@ -29,6 +30,7 @@ class DLGOptions(BaseModel):
     Attributes:
         distance: "l2", the paper's, or "relative-l2", in which every tensor counts alike: for deep
             networks, whose first layers have the smallest gradients and know most of the image.
+            "auto" takes that for Gauss-Newton, and l2 for L-BFGS.
         iterations: outer iterations at most, each of `inner` evaluations.
         inner: L-BFGS evaluations an outer iteration.
         learning_rate: the first step tried along a direction.
@@ -36,6 +38,10 @@ class DLGOptions(BaseModel):
         restarts: starting points, taken together.
         at_once: restarts that one pass takes at most; fewer need less memory. None takes all.
         start: "gray", mid-brightness with a little noise, or "normal", the paper's N(0, 1).
+        optimizer: "lbfgs", the paper's, or "newton", Gauss-Newton on the gradients themselves, which
+            follows the long curved valleys of deep networks; an outer iteration is then one matrix of
+            derivatives. "auto" is newton for models of over 200,000 parameters and batches of up to
+            4096 variables.
         schedule: all images at once, or one image an outer iteration (the paper's, section 4.1).
         tolerance: relative gradient error at which the search ends.
         precision: the arithmetic of the search: "auto" is float64 for small models, in which float32
@@ -48,7 +54,7 @@ class DLGOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    distance: Literal["l2", "relative-l2"] = "l2"
+    distance: Literal["auto", "l2", "relative-l2"] = "auto"
     iterations: int = Field(default=1200, ge=1)
     inner: int = Field(default=20, ge=1)
     learning_rate: float = Field(default=1.0, gt=0)
@@ -56,6 +62,7 @@ class DLGOptions(BaseModel):
     restarts: int = Field(default=1, ge=1)
     at_once: int | None = Field(default=None, ge=1)
     start: Literal["gray", "normal"] = "gray"
+    optimizer: Literal["auto", "lbfgs", "newton"] = "auto"
     schedule: Literal["together", "one-at-a-time"] = "together"
     tolerance: float = Field(default=2e-5, ge=0)
     precision: Literal["auto", "float64", "model"] = "auto"
@@ -67,6 +74,13 @@ class DLGOptions(BaseModel):
         first, each = self.precondition, max(self.precondition // 4, 1)
         begun = 0 < first <= iteration and (iteration - first) % each == 0
         return begun and objective.size <= LARGEST
+
+    def by_newton(self, model: ImageModel, size: int) -> bool:
+        """Whether Gauss-Newton moves the points of so many variables."""
+        fits = size <= LARGEST and self.schedule == "together"
+        return self.optimizer == "newton" or (
+            self.optimizer == "auto" and fits and not is_small(model)
+        )
 
 
 OptionsT = TypeVar("OptionsT", bound=DLGOptions)
@@ -83,14 +97,29 @@ class LBFGSMatching(ImageAttack[OptionsT], Generic[OptionsT]):
         """Match until the gradient error is at rounding, the search stands still, or time is up."""
         options = self.options
         fixed = self.labels(model, update)
-        searched = model.in_double() if in_double(model, options.precision) else model
-        objective = ImageObjective(
-            searched, update, Distance(options.distance), session, fixed, options.at_once
+        newton = options.by_newton(model, point_size(model, update, fixed))
+        chosen = options.distance
+        distance = (
+            Distance("relative-l2" if newton else "l2") if chosen == "auto" else Distance(chosen)
         )
-        points = starting_points(objective, options, searched)
+
+        def objective_in(arithmetic: ImageModel) -> ImageObjective:
+            return ImageObjective(arithmetic, update, distance, session, fixed, options.at_once)
+
+        coarse = objective_in(model)
+        if (newton and can_double(model)) or in_double(model, options.precision):
+            objective = objective_in(model.in_double())
+        else:
+            objective = coarse
+        points = starting_points(objective, options, CALM if newton else LIVELY)
         lbfgs = LBFGSOptions(learning_rate=options.learning_rate, history=options.history)
-        together = options.schedule == "together"
-        search = (JointSearch if together else TurnSearch)(objective, points, lbfgs)
+        search: Search
+        if newton:
+            search = NewtonSearch(objective, coarse, points)
+        elif options.schedule == "together":
+            search = JointSearch(objective, points, lbfgs)
+        else:
+            search = TurnSearch(objective, points, lbfgs)
         enough = options.tolerance**2 * objective.scale
         lowest: list[float] = []
         for iteration in range(1, options.iterations + 1):
@@ -118,17 +147,24 @@ class DLG(LBFGSMatching[DLGOptions]):
     options_class: ClassVar[type[BaseModel]] = DLGOptions
 
 
-def starting_points(objective: ImageObjective, options: DLGOptions, model: ImageModel) -> Tensor:
+def starting_points(objective: ImageObjective, options: DLGOptions, noise: float) -> Tensor:
     """(R, D) dummy batches to start from, drawn on the CPU so that a seed means the same anywhere."""
     points = torch.randn(options.restarts, objective.size)
     if options.start == "gray":
-        points[:, : objective.pixels] = 0.5 + 0.1 * points[:, : objective.pixels]
-    return points.to(model.device, model.dtype)
+        points[:, : objective.pixels] = 0.5 + noise * points[:, : objective.pixels]
+    return points.to(objective.device, objective.dtype)
 
 
 def in_double(model: ImageModel, precision: str) -> bool:
-    """Whether to search in float64: asked for, or cheap and possible."""
-    small = sum(parameter.numel() for parameter in model.parameters.values()) <= SMALL
-    return precision == "float64" or (
-        precision == "auto" and small and model.device.type != "mps"  # which has no float64
-    )
+    """Whether L-BFGS is to search in float64: asked for, or cheap and possible."""
+    return precision == "float64" or (precision == "auto" and is_small(model) and can_double(model))
+
+
+def can_double(model: ImageModel) -> bool:
+    """Whether the model's device has float64."""
+    return model.device.type != "mps"
+
+
+def is_small(model: ImageModel) -> bool:
+    """Whether a gradient costs less than the linear algebra around it."""
+    return sum(parameter.numel() for parameter in model.parameters.values()) <= SMALL

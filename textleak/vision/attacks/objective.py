@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from textleak.gradients import Distance, EngineMatcher, Recorder, value_and_slope
+from textleak.gradients.curvature import FoldedGradients
 from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageSession
 from textleak.vision.batch import ImageBatch
@@ -44,33 +46,51 @@ class ImageObjective:
         self._session = session
         self._at_once = at_once
         self._kind = distance.kind
-        self._shared = update.gradients
+        self.shared = update.gradients
         self._matcher = EngineMatcher(model.module, update.gradients, distance)
         self.batch = batch_size(update)
-        self.pixels = self.batch * int(torch.tensor(model.shape).prod())
+        self.pixels = self.batch * math.prod(model.shape)
         self.labels = None if labels is None else torch.tensor(list(labels), device=model.device)
-        self.size = self.pixels + (self.batch * model.classes if labels is None else 0)
+        self.size = point_size(model, update, labels)
 
     @property
-    def module(self) -> nn.Module:
-        """The public network, in the arithmetic of the search."""
-        return self._model.module
+    def device(self) -> torch.device:
+        """Where the search runs."""
+        return self._model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The arithmetic of the search."""
+        return self._model.dtype
+
+    def folded(self) -> FoldedGradients:
+        """The dummy batch's gradients as a vector whose squared distance is the objective."""
+        return FoldedGradients(
+            self._model.module,
+            lambda point: self._loss(point[None]),
+            self.squared_weights,
+            self.size,
+        )
+
+    def count(self, evaluations: int) -> None:
+        """Count gradients that were evaluated elsewhere."""
+        self._session.evaluations += evaluations
 
     @property
     def scale(self) -> float:
         """The distance of a zero gradient: a distance over this is a squared relative error."""
-        return squared_norm(self._shared) if self._kind == "l2" else 1.0
+        return squared_norm(self.shared) if self._kind == "l2" else 1.0
 
     @property
     def squared_weights(self) -> dict[str, float]:
         """What the squared error of each tensor counts in the distance."""
         if self._kind == "l2":
-            return dict.fromkeys(self._shared, 1.0)
+            return dict.fromkeys(self.shared, 1.0)
         kept = self._matcher.weights
-        sizes = {name: float(self._shared[name].double().square().sum()) for name in kept}
+        sizes = {name: float(self.shared[name].double().square().sum()) for name in kept}
         return {name: kept[name] / sizes[name] / sum(kept.values()) for name in kept}
 
-    def loss(self, points: Tensor) -> Tensor:
+    def _loss(self, points: Tensor) -> Tensor:
         """The dummy batch's training loss at one point (1, D), the plain way."""
         images, probabilities = self.split(points)
         return self._model.losses(images[0], probabilities[0]).mean()
@@ -117,6 +137,12 @@ class ImageObjective:
         images, probabilities = self.split(points[best : best + 1].detach())
         labels = self.labels if self.labels is not None else probabilities[0]
         return ImageCandidate(ImageBatch(images[0].clone(), labels), float(values[best]), notes)
+
+
+def point_size(model: ImageModel, update: SharedUpdate, labels: Sequence[int] | None) -> int:
+    """D: brightnesses, and label scores where the labels are not fixed."""
+    each = math.prod(model.shape) + (model.classes if labels is None else 0)
+    return batch_size(update) * each
 
 
 def batch_size(update: SharedUpdate) -> int:

@@ -35,7 +35,7 @@ class ImageModelOptions(BaseModel):
         name: one of the paper's networks, a local folder or a Hub id.
         weights_seed: seeds random weights.
         init: uniform(-0.5, 0.5), as in the authors' code, or torch's default; "auto" is uniform
-            for the networks that the paper gave it to (LeNet), default for the rest.
+            for the paper's networks (LeNet, ResNet), default for the rest.
         activation: `keep`, or the smooth activation to put in.
         shape: channels, height, width of the images; None takes a Hub classifier's own.
         classes: how many the network tells apart.
@@ -79,7 +79,7 @@ def _network(options: ImageModelOptions) -> ImageModel:
     if options.shape is None:
         raise ModelError(f"the network {options.name!r} needs the shape of its images")
     uniform = options.init == "uniform" or (
-        options.init == "auto" and options.name.startswith("lenet")
+        options.init == "auto" and options.name.startswith(("lenet", "resnet"))
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.weights_seed)
