@@ -5,14 +5,17 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from textleak.evidence.duals import context_duals, input_solution, residual_gradients
 from textleak.evidence.labels import class_counts, logit_gradients
-from textleak.evidence.masks import loss_bearing, masked_labels
+from textleak.evidence.masks import label_counts, loss_bearing
 from textleak.evidence.pairs import pairs_in_span
 from textleak.evidence.spans import row_span, spectral_rank
+from textleak.gradients import parameter_gradients
 from textleak.models import bert_parts as parts
-from textleak.models.batch import IGNORED
+from textleak.models.batch import IGNORED, TokenBatch
+from textleak.models.text_model import TextModel
 
 from .conftest import Case
 
@@ -117,24 +120,56 @@ def test_classes_and_repeats_come_back(repeats: list[tuple[int, int]], known: bo
         assert found.error < 0.05
 
 
-def test_masked_places_and_words_come_back(masked: Case) -> None:
-    model, batch = masked.model, masked.private.batch
-    gradients = masked.update.gradients
+def head_counts(
+    model: TextModel, batch: TokenBatch, gradients: dict[str, Tensor], distinct: list[int]
+) -> tuple[list[int], Tensor, Tensor]:
+    """The tokens of the distinct rows that bore loss, the likely words, and how often each is a label."""
+    rows = batch.take(distinct)
+    mask = rows.attention_mask.bool()
     with torch.no_grad():
         states = model.adapter.encode(
-            model.module, input_ids=batch.input_ids, attention_mask=batch.attention_mask
-        )[batch.attention_mask.bool()]
-    labels = batch.labels[batch.attention_mask.bool()]
+            model.module, input_ids=rows.input_ids, attention_mask=rows.attention_mask
+        )[mask]
     dense = gradients[parts.HEAD_DENSE + "weight"]
     bearing = loss_bearing(dense, states)
-    assert bearing.tolist() == (labels != IGNORED).nonzero().flatten().tolist()
-    words, margin = masked_labels(
+    likely = (gradients[parts.DECODER_BIAS] < 0).nonzero().flatten()
+    counts = label_counts(
         dense,
         model.module.get_submodule(parts.HEAD_TRANSFORM),
         states[bearing],
         model.word_table.detach(),
         model.module.get_parameter(parts.DECODER_BIAS).detach(),
-        (gradients[parts.DECODER_BIAS] < 0).nonzero().flatten(),
+        likely,
     )
-    assert words.tolist() == labels[bearing].tolist()
-    assert float(margin.min()) > 10
+    return bearing.tolist(), likely, counts
+
+
+def test_masked_places_and_words_come_back(masked: Case) -> None:
+    batch = masked.private.batch
+    shared = dict(masked.update.gradients)
+    bearing, likely, counts = head_counts(masked.model, batch, shared, [0, 1, 2])
+    labels = batch.labels[batch.attention_mask.bool()]
+    assert bearing == (labels != IGNORED).nonzero().flatten().tolist()
+    assert counts.sum(1).tolist() == [1] * len(bearing)
+    assert likely[counts.argmax(1)].tolist() == labels[bearing].tolist()
+
+
+def test_equal_inputs_are_told_by_their_labels(masked: Case) -> None:
+    model = masked.model
+    batch = masked.private.batch.take([0, 1, 2, 1, 1])
+    row, place = (batch.labels != IGNORED).nonzero()[-1].tolist()
+    other = int(batch.input_ids[0, 3])
+    assert row == 4
+    batch.labels[row, place] = other  # another word under the same mask
+    gradients = parameter_gradients(model.module, lambda: model.loss(batch))
+    _, likely, counts = head_counts(model, batch, gradients, [0, 1, 2])
+    truth = {
+        tuple(sorted(batch.labels[rows, t].tolist()))
+        for rows in ([0], [1, 3, 4], [2])
+        for t in (batch.labels[rows[0]] != IGNORED).nonzero().flatten().tolist()
+    }
+    found = {
+        tuple(sorted(word for word, n in zip(likely.tolist(), row, strict=True) for _ in range(n)))
+        for row in counts.tolist()
+    }
+    assert found == truth

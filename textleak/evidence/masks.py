@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import torch
+from scipy.optimize import nnls
 from torch import Tensor, nn
 
 from textleak.evidence.spans import row_span
+
+WHOLE = 0.1  # how far a count may be from a whole number
+MOST_REPEATS = 4  # times the states: how many positions bear loss at most
 
 
 def loss_bearing(dense: Tensor, states: Tensor) -> Tensor:
@@ -26,27 +30,49 @@ def loss_bearing(dense: Tensor, states: Tensor) -> Tensor:
     return order[: span.rank].sort().values
 
 
-def masked_labels(
+def label_counts(
     dense: Tensor, transform: nn.Module, states: Tensor, table: Tensor, bias: Tensor, words: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The label of each loss-bearing position.
+) -> Tensor:
+    """How often each word is the label of each loss-bearing state.
 
     The head's first layer has the gradient sum_m d_m s_m^T with known states s_m, so the d_m are its
-    least-squares solution; and d_m is linear in the one-hot label: every word of the batch's labels
-    is tried at every position.
+    least-squares solution; and d_m is a sum over the labels of m, each 1/n of what that label alone
+    would give. Equal states (a sentence that stands twice in the batch, or two that differ under the
+    mask) share one m. The shares are whole numbers over the batch's n only for the right words.
 
     Args:
         dense: (H, H) gradient of the first layer's weight.
         transform: the head up to the decoder; its first layer is `transform.dense`.
-        states: (M, H) states at loss-bearing positions.
+        states: (M, H) distinct states at loss-bearing positions.
         table: (V, H) decoder weights.
         bias: (V,) decoder bias.
         words: (L,) the words that may be labels.
 
     Returns:
-        (M,) word ids and (M,) ratios of the second-best fit's residual to the best one's.
+        (M, L) counts, whole, at least one a row. Where no n makes the shares whole (rounding, noise)
+        each row has its best-fitting word once.
     """
     observed = torch.linalg.lstsq(states.double().T, dense.double().T, driver="gelsd").solution
+    alone = _gradients_of_labels(transform, states, table, bias, words)  # (M, L, H)
+    shares = torch.stack(
+        [
+            torch.from_numpy(nnls(of_state.T.numpy(), seen.numpy())[0])
+            for of_state, seen in zip(alone.cpu(), observed.cpu(), strict=True)
+        ]
+    )
+    for total in range(len(states), MOST_REPEATS * len(states) + 1):
+        counts = (total * shares).round()
+        whole = (total * shares - counts).abs().max() < WHOLE
+        if whole and int(counts.sum()) == total and bool((counts.sum(1) > 0).all()):
+            return counts.long()
+    misfit = (observed[:, None] - alone / len(states)).norm(dim=2)
+    return torch.zeros_like(misfit).scatter_(1, misfit.argmin(1, keepdim=True), 1.0).long()
+
+
+def _gradients_of_labels(
+    transform: nn.Module, states: Tensor, table: Tensor, bias: Tensor, words: Tensor
+) -> Tensor:
+    """The loss's gradient at the first layer's output for each state and label, (M, L, H)."""
     outputs: list[Tensor] = []
     first = transform.get_submodule("dense")
     handle = first.register_forward_hook(lambda _, __, output: outputs.append(output))
@@ -55,16 +81,10 @@ def masked_labels(
             hidden = transform(states.detach().requires_grad_())
     finally:
         handle.remove()
-    count = len(states)
-    expected = torch.softmax(hidden.detach() @ table.T + bias, 1) @ table  # (M, H)
-    base = torch.autograd.grad(hidden, outputs[0], expected / count, retain_graph=True)[0]
-    fits = []
-    for word in words.tolist():
-        cotangent = table[word].expand_as(hidden) / count
-        pulled = torch.autograd.grad(hidden, outputs[0], cotangent, retain_graph=True)[0]
-        fits.append((observed - (base - pulled).double()).norm(dim=1))
-    ranked = torch.stack(fits, 1).sort(1)  # (M, L)
-    best = words[ranked.indices[:, 0]]
-    if len(words) == 1:
-        return best, torch.full((count,), float("inf"))
-    return best, ranked.values[:, 1] / ranked.values[:, 0].clamp_min(1e-300)
+
+    def pulled(cotangent: Tensor) -> Tensor:
+        return torch.autograd.grad(hidden, outputs[0], cotangent, retain_graph=True)[0].double()
+
+    expected = pulled(torch.softmax(hidden.detach() @ table.T + bias, 1) @ table)
+    each = [expected - pulled(table[word].expand_as(hidden)) for word in words.tolist()]
+    return torch.stack(each, 1)

@@ -143,3 +143,10 @@ def test_progress_grows_a_sentence_at_a_time(classifier: TextModel) -> None:
     counts = [len(event.texts) for event in events if event.kind == "iteration"]
     assert counts == sorted(counts)
     assert counts[-1] == len(BATCH)
+
+
+def test_masked_twins_and_repeats_come_back(masked: TextModel) -> None:
+    twins = [BATCH[0], BATCH[2], BATCH[0], BATCH[2].replace("choir", "school")]
+    private, found = attacked(masked, twins)
+    assert is_exact(private, found)
+    assert found.verified

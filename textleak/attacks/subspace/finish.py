@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from textleak.attacks.subspace.sentences import pad_sentences
 from textleak.evidence.labels import class_counts, logit_gradients
-from textleak.evidence.masks import loss_bearing, masked_labels
+from textleak.evidence.masks import label_counts, loss_bearing
 from textleak.models import bert_parts as parts
 from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
@@ -91,7 +91,20 @@ def finish_masked(
         else torch.tensor(sorted({w for row in sentences for w in row}))
     )
     table = model.word_table.detach()
-    words, _ = masked_labels(dense, transform, tokens[bearing], table, bias, candidates)
-    labels[places[bearing, 0], places[bearing, 1]] = words
-    batch = TokenBatch(ids, mask, labels)
-    return Candidate(batch, sure, 0.0, notes=stages)
+    counts = label_counts(dense, transform, tokens[bearing], table, bias, candidates)
+    found: dict[int, dict[int, list[int]]] = {}
+    for (row, place), words in zip(places[bearing].tolist(), counts.tolist(), strict=True):
+        repeated = [
+            word for word, n in zip(candidates.tolist(), words, strict=True) for _ in range(n)
+        ]
+        found.setdefault(row, {})[place] = repeated
+    copies = [
+        max((len(words) for words in found.get(s, {}).values()), default=1) for s in range(len(ids))
+    ]
+    order = torch.tensor([s for s, n in enumerate(copies) for _ in range(n)])
+    labels = torch.full((len(order), ids.shape[1]), IGNORED)
+    for row, (s, copy) in enumerate((s, copy) for s, n in enumerate(copies) for copy in range(n)):
+        for place, words in found.get(s, {}).items():
+            labels[row, place] = words[min(copy, len(words) - 1)]
+    batch = TokenBatch(ids[order], mask[order], labels)
+    return Candidate(batch, [sure[s] for s in order.tolist()], 0.0, notes=stages)

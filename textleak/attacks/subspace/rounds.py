@@ -89,6 +89,9 @@ def solve_round(
         again = not len(found.deltas) and not span.noisy
         tries = _NOISY_TRIES if span.noisy else None
         assembly = assemble_by_words(pairs, tell, begin=assembly, again=again, tries=tries)
+    elif not full and model.task == "mlm" and not span.noisy:
+        # Its sentences cannot be taken off the update, so twins must show by their open pairs.
+        assembly = assemble_by_words(pairs, tell, begin=assembly)
     sentences = [pairs.sentence(chosen) for chosen in assembly.proven]
     complete = tokens_of(pairs, assembly) == span.rank and not full and not span.noisy
     size = update.metadata.batch_size
