@@ -120,6 +120,16 @@ def test_classes_and_repeats_come_back(repeats: list[tuple[int, int]], known: bo
         assert found.error < 0.05
 
 
+@given(seed=st.integers(0, 99), scale=st.sampled_from([1e-3, 0.3, 40.0]))
+def test_classes_are_read_at_any_scale(seed: int, scale: float) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    chances = torch.randn(4, 3, generator=draw).double().softmax(1)
+    classes = torch.randint(3, (4,), generator=draw)
+    gradients = scale * (chances - torch.nn.functional.one_hot(classes, 3)) / 4
+    for known in (None, 4):
+        assert class_counts(gradients, chances, known).counts.argmax(1).tolist() == classes.tolist()
+
+
 def head_counts(
     model: TextModel, batch: TokenBatch, gradients: dict[str, Tensor], distinct: list[int]
 ) -> tuple[list[int], Tensor, Tensor]:

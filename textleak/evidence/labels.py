@@ -65,7 +65,12 @@ def class_counts(
         found.append(ClassCounts(counts, int(counts.sum()), float(errors.max())))
         if found[-1].batch_size == size and found[-1].error < 0.05:
             return found[-1]
-    return found[0]  # nothing fits, as under noise: every sentence once is the plainest reading
+    if batch_size not in (None, len(gradients)):
+        return found[0]
+    # Nothing fits, as under noise or clipping: every sentence once is the plainest reading, and then
+    # only its class's entry is negative, at any scale.
+    once = torch.nn.functional.one_hot(gradients.argmin(1), gradients.shape[1])
+    return ClassCounts(once.to(found[0].counts), len(gradients), found[0].error)
 
 
 def _fit(scaled: Tensor, probabilities: Tensor, most: int) -> tuple[Tensor, Tensor]:
