@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from textleak.attacks.running import Run, carry_out
 from textleak.attacks.verification import recomputed
 from textleak.events import Started
-from textleak.gradients import relative_error
+from textleak.gradients import Agreement, agreement
 from textleak.update import SharedUpdate, check_fits
 from textleak.vision.batch import ImageBatch
 from textleak.vision.events import (
@@ -23,7 +23,9 @@ from textleak.vision.events import (
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate, ImageReconstruction
 
-VERIFIED = 1e-3  # as for text: rounding stays well below, another image well above
+# Relative errors over all tensors and of the worst one. A deep network's large tensors hardly see the
+# picture: on ResNet-20 a recovery of 17 dB is within 3e-5 over all, and beyond 1e-3 in some tensor.
+VERIFIED = 1e-3
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
@@ -87,7 +89,7 @@ class ImageAttack(ABC, Generic[OptionsT]):
         check_fits(update, model.parameters)
         session = ImageSession(on_event)
         session.emit(Started(attack=self.name))
-        candidate, error, interrupted = carry_out(
+        candidate, check, interrupted = carry_out(
             lambda: self.run(model, update, session),
             lambda found: verify(model, update, found.batch),
             session,
@@ -99,8 +101,8 @@ class ImageAttack(ABC, Generic[OptionsT]):
             candidate=candidate,
             evaluations=session.evaluations,
             seconds=session.seconds,
-            gradient_error=error,
-            verified=error < VERIFIED,
+            gradient_error=check.error,
+            verified=max(check.error, check.worst) < VERIFIED,
             interrupted=interrupted,
             warnings=model.warnings(),
         )
@@ -110,7 +112,7 @@ class ImageAttack(ABC, Generic[OptionsT]):
                 seconds=result.seconds,
                 images=encode_images(candidate.batch.pixels) if session.watched else [],
                 labels=candidate.batch.classes,
-                gradient_error=error,
+                gradient_error=result.gradient_error,
                 verified=result.verified,
                 interrupted=interrupted,
             )
@@ -122,12 +124,12 @@ class ImageAttack(ABC, Generic[OptionsT]):
         """The algorithm: return the recovered batch, reporting through `session` on the way."""
 
 
-def verify(model: ImageModel, update: SharedUpdate, batch: ImageBatch) -> float:
-    """Relative error of `batch`'s update against the shared one, over all shared tensors."""
+def verify(model: ImageModel, update: SharedUpdate, batch: ImageBatch) -> Agreement:
+    """Recompute `batch`'s update and compare it with the shared one, over all shared tensors."""
     again = recomputed(
         model.module,
         update,
         lambda rows: model.loss(batch.take(rows)),
         count=len(batch.pixels),
     )
-    return relative_error(again, update.gradients)
+    return agreement(again, update.gradients)
