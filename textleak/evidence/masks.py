@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from scipy.optimize import nnls
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from textleak.evidence.spans import row_span
 
@@ -66,7 +67,7 @@ def label_counts(
         if whole and int(counts.sum()) == total and bool((counts.sum(1) > 0).all()):
             return counts.long()
     misfit = (observed[:, None] - alone / len(states)).norm(dim=2)
-    return torch.zeros_like(misfit).scatter_(1, misfit.argmin(1, keepdim=True), 1.0).long()
+    return one_hot(misfit.argmin(1), len(words))
 
 
 def _gradients_of_labels(

@@ -32,7 +32,6 @@ class NaturalGaussNewton:
 
     Attributes:
         point: (D,) where the search stands.
-        evaluations: of the residual, so far.
         stalled: no damping gave a step that came nearer.
     """
 
@@ -43,7 +42,6 @@ class NaturalGaussNewton:
         jacobian: Callable[[Tensor], Tensor],
     ) -> None:
         self.point = start.detach().clone()
-        self.evaluations = 1
         self.stalled = False
         self._of, self._jacobian = residual, jacobian
         self._residual = residual(self.point)
@@ -90,7 +88,6 @@ class NaturalGaussNewton:
         for fraction in FRACTIONS:
             point = self.point + fraction * correction
             residual = self._of(point)
-            self.evaluations += 1
             following = inverse(residual)
             if float(following.norm()) < length - fraction / 4 * promised:
                 return fraction, point, residual, following
@@ -108,7 +105,6 @@ class DampedInverse:
     def __init__(self, matrix: Tensor, damping: float) -> None:
         side = matrix.shape[1]
         below = damping * torch.eye(side, dtype=matrix.dtype, device=matrix.device)
-        self.damping = damping
         self._matrix = matrix
         # By QR: the singular values of JᵀJ are squares, and lose half of their digits.
         self._upper = torch.linalg.qr(torch.cat([matrix, below]), mode="r").R

@@ -50,18 +50,14 @@ class Objective:
 
     def values(self, variables: Tensor) -> Tensor:
         """Distances (R,) alone at `variables` (R, D), which is cheaper."""
-        return self.matcher(
-            lambda recorder: self._losses(variables.detach(), recorder),
-            candidates=len(variables),
-            batch=self.facts.sequences,
-            differentiable=False,
-        )
+        return self._distances(variables.detach(), differentiable=False)
 
-    def _distances(self, variables: Tensor) -> Tensor:
+    def _distances(self, variables: Tensor, *, differentiable: bool = True) -> Tensor:
         return self.matcher(
             lambda recorder: self._losses(variables, recorder),
             candidates=len(variables),
             batch=self.facts.sequences,
+            differentiable=differentiable,
         )
 
     def _losses(self, variables: Tensor, recorder: Recorder) -> Tensor:

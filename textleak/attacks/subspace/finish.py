@@ -71,9 +71,9 @@ def finish_masked(
     sentences = list(confidence)
     sure = list(confidence.values())
     ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
-    labels = torch.full_like(ids, IGNORED)
     dense = update.gradients.get(parts.HEAD_DENSE + "weight")
     if dense is None:
+        labels = torch.full_like(ids, IGNORED)
         masked = ids == int(model.tokenizer.mask_token_id)
         labels[masked] = ids[masked]
         return Candidate(TokenBatch(ids, mask, labels), sure, 0.0, notes=stages)
@@ -92,19 +92,15 @@ def finish_masked(
     )
     table = model.word_table.detach()
     counts = label_counts(dense, transform, tokens[bearing], table, bias, candidates)
-    found: dict[int, dict[int, list[int]]] = {}
-    for (row, place), words in zip(places[bearing].tolist(), counts.tolist(), strict=True):
-        repeated = [
-            word for word, n in zip(candidates.tolist(), words, strict=True) for _ in range(n)
-        ]
-        found.setdefault(row, {})[place] = repeated
-    copies = [
-        max((len(words) for words in found.get(s, {}).values()), default=1) for s in range(len(ids))
-    ]
-    order = torch.tensor([s for s, n in enumerate(copies) for _ in range(n)])
-    labels = torch.full((len(order), ids.shape[1]), IGNORED)
-    for row, (s, copy) in enumerate((s, copy) for s, n in enumerate(copies) for copy in range(n)):
-        for place, words in found.get(s, {}).items():
+    words_at: list[dict[int, list[int]]] = [{} for _ in sentences]
+    for (s, place), times in zip(places[bearing].tolist(), counts, strict=True):
+        words_at[s][place] = candidates.repeat_interleave(times.to(candidates)).tolist()
+    copies = [max(map(len, words.values()), default=1) for words in words_at]
+    rows = [(s, copy) for s, count in enumerate(copies) for copy in range(count)]
+    order = torch.tensor([s for s, _ in rows])
+    labels = torch.full_like(ids[order], IGNORED)
+    for row, (s, copy) in enumerate(rows):
+        for place, words in words_at[s].items():
             labels[row, place] = words[min(copy, len(words) - 1)]
     batch = TokenBatch(ids[order], mask[order], labels)
-    return Candidate(batch, [sure[s] for s in order.tolist()], 0.0, notes=stages)
+    return Candidate(batch, [sure[s] for s, _ in rows], 0.0, notes=stages)

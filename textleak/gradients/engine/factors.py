@@ -14,6 +14,11 @@ import torch
 from torch import Tensor
 
 
+def thinner(tokens: int, rows: int, columns: int) -> bool:
+    """Whether `tokens` vectors on either side are fewer numbers than the (rows, columns) they make."""
+    return tokens * (rows + columns) < rows * columns
+
+
 class Factor(Protocol):
     """The left factor: n vectors over the rows of the gradient, a candidate."""
 

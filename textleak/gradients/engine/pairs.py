@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from textleak.gradients.distances import one_minus_cosine
-from textleak.gradients.engine.factors import Dense, Product
+from textleak.gradients.engine.factors import Dense, Product, thinner
 from textleak.gradients.engine.lowrank import LowRank, compress
 from textleak.gradients.engine.thin import thin_statistics
 from textleak.gradients.layers import Formed, Term
@@ -189,5 +189,4 @@ def factors_pay(terms: Sequence[Term], target: Target) -> bool:
     if not products or len(products) < len(terms):
         return False
     tokens = sum(product.right.shape[1] for product in products)
-    rows, columns = target.matrix.shape
-    return tokens * (rows + columns) < rows * columns
+    return thinner(tokens, *target.matrix.shape)

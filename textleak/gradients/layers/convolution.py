@@ -8,7 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from textleak.gradients.engine.factors import Dense, Product
+from textleak.gradients.engine.factors import Dense, Product, thinner
 from textleak.gradients.layers.channel_norms import channel_sums
 from textleak.gradients.layers.rule import (
     Formed,
@@ -47,9 +47,8 @@ class Conv2dRule:
     def terms(self, module: Any, saved: Tensor, slope: Tensor, candidates: int) -> Terms:
         sliding, weight = _sliding(module), needed(module, "weight")
         slope = slope.to(accumulation(slope))
-        rows, columns = weight.flatten(1).shape
         tokens = len(slope) // candidates * slope[0, 0].numel()
-        thin = tokens * (rows + columns) < rows * columns
+        thin = thinner(tokens, *weight.flatten(1).shape)
         if sliding.groups == 1 and (saved.dim() == 3 or thin):
             patches = saved if saved.dim() == 3 else _unfold(saved, weight, sliding)
             left = by_candidate(slope.flatten(2).mT, candidates)

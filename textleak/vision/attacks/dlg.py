@@ -106,16 +106,13 @@ class LBFGSMatching(ImageAttack[OptionsT], Generic[OptionsT]):
         def objective_in(arithmetic: ImageModel) -> ImageObjective:
             return ImageObjective(arithmetic, update, distance, session, fixed, options.at_once)
 
-        coarse = objective_in(model)
-        if (newton and can_double(model)) or in_double(model, options.precision):
-            objective = objective_in(model.in_double())
-        else:
-            objective = coarse
+        double = (newton and can_double(model)) or in_double(model, options.precision)
+        objective = objective_in(model.in_double() if double else model)
         points = starting_points(objective, options, CALM if newton else LIVELY)
         lbfgs = LBFGSOptions(learning_rate=options.learning_rate, history=options.history)
         search: Search
         if newton:
-            search = NewtonSearch(objective, coarse, points)
+            search = NewtonSearch(objective, objective_in(model), points)
         elif options.schedule == "together":
             search = JointSearch(objective, points, lbfgs)
         else:
