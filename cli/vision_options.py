@@ -42,7 +42,7 @@ Network: TypeAlias = Annotated[
     _option(
         "--model",
         "-m",
-        help="lenet, lenet4, resnet20, resnet56, mlp, or a Hub id.",
+        help="lenet, lenet4, lenet-unstrided, resnet20, resnet56, mlp, or a Hub id.",
         panel=MODEL,
     ),
 ]

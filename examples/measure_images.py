@@ -23,7 +23,7 @@ from textleak.vision.attacks import IMAGE_ATTACKS
 from textleak.vision.audit import audit
 from textleak.vision.batch import ImageBatch
 from textleak.vision.client import ImageClient
-from textleak.vision.data import ImageDataOptions, load_images
+from textleak.vision.data import ImageDataOptions, LoadedImages, load_images
 from textleak.vision.events import ImageEvent, ImageIteration, decode_images
 from textleak.vision.metrics import worst_psnr
 from textleak.vision.models import ImageModelOptions, load_image_model
@@ -39,6 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--pictures", type=int, default=60, help="of the folder, for batches")
     parser.add_argument("--draw", type=int, default=0, help="seeds which pictures make a batch")
+    parser.add_argument("--distinct", action="store_true", help="batches without two of a class")
     parser.add_argument("--model", default="lenet")
     parser.add_argument("--init", default="auto")
     parser.add_argument("--classes", type=int, default=10)
@@ -51,21 +52,31 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def places(asked: argparse.Namespace, number: int) -> list[int]:
+def batch(asked: argparse.Namespace, number: int) -> list[LoadedImages]:
     """The pictures of update `number`: evenly spaced, or for a batch drawn without replacement."""
     if asked.batch_size == 1:
-        return [number * asked.step]
+        return [load(asked, number * asked.step)]
     draw = torch.Generator().manual_seed(asked.draw)
-    order: list[int] = torch.randperm(asked.pictures, generator=draw).tolist()
-    return order[number * asked.batch_size : (number + 1) * asked.batch_size]
+    order = torch.randperm(asked.pictures, generator=draw).tolist()
+    left = {index: load(asked, index) for index in order}
+    for _ in range(number + 1):
+        drawn: dict[int, LoadedImages] = {}
+        for index, image in left.items():
+            seen = [one.labels[0] for one in drawn.values()]
+            if len(drawn) < asked.batch_size and not (asked.distinct and image.labels[0] in seen):
+                drawn[index] = image
+        left = {index: image for index, image in left.items() if index not in drawn}
+    return list(drawn.values())
+
+
+def load(asked: argparse.Namespace, index: int) -> LoadedImages:
+    """One picture of the folder."""
+    return load_images(ImageDataOptions(data=asked.data, index=index))
 
 
 def measure(asked: argparse.Namespace, number: int) -> dict[str, Any]:
     """Attack one update and score it."""
-    images = [
-        load_images(ImageDataOptions(data=asked.data, index=index))
-        for index in places(asked, number)
-    ]
+    images = batch(asked, number)
     pixels = torch.cat([image.pixels for image in images])
     shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
     model = load_image_model(

@@ -1,7 +1,7 @@
 """How the gradient of a dummy batch moves with the batch: J = dg/dx, by columns and folded.
 
 g(x) holds the parameter gradients of a dummy batch x. A column of J is a forward derivative of a
-backward pass, many columns at a time; rows are folded together at random (count sketch, Clarkson and
+backward pass, many columns at a time, and runs the one example that its variable belongs to; rows are folded together at random (count sketch, Clarkson and
 Woodruff 2013), so that J never stands in memory in full. Folding keeps what solves J d = r where a
 solution exists. Near a match the Hessian of ||g(x) - G||² is 2 JᵀJ; the spread of its eigenvalues is
 what makes matching slow.
@@ -10,7 +10,8 @@ what makes matching slow.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -23,33 +24,44 @@ COLUMNS = 32  # taken at a time
 BLOCK = 512  # rows of a product, whose other triangle is a copy
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one example adds to the loss of a dummy batch.
+
+    Attributes:
+        places: of the variables that it depends on, in the point.
+        loss: its share at a point (D,), a scalar; the shares' sum is the batch's training loss.
+    """
+
+    places: Tensor
+    loss: Callable[[Tensor], Tensor]
+
+
 class FoldedGradients:
     """The weighted parameter gradients of a dummy batch as one vector, its rows folded if there are many.
 
     Args:
-        module: the public model, in which `loss` runs a point.
-        loss: the training loss of the dummy batch at a point (D,); a scalar.
+        module: the public model, in which the losses run a point.
+        shares: of the dummy batch's examples; each variable belongs to one.
         weights: the parameters whose gradients are matched, with their weights in the squared distance.
-        size: D.
         seed: seeds the folding; equal seeds fold alike.
     """
 
     def __init__(
         self,
         module: nn.Module,
-        loss: Callable[[Tensor], Tensor],
+        shares: Sequence[Share],
         weights: Mapping[str, float],
-        size: int,
         seed: int = 0,
     ) -> None:
-        self._module, self._loss, self._weights = module, loss, weights
+        self._module, self._shares, self._weights = module, shares, weights
         self._fixed = {name: value.detach() for name, value in module.named_parameters()}
-        self._around = _Loss(module, loss)
+        size = sum(len(share.places) for share in shares)
         source = torch.Generator().manual_seed(seed)
-        count = sum(self._fixed[name].numel() for name in weights)
-        self._rows = ROWS * size if count > ROWS * size else 0
-        self._place = torch.randint(self._rows or 1, (count,), generator=source)
-        self._sign = 2 * torch.randint(2, (count,), generator=source) - 1
+        self._count = sum(self._fixed[name].numel() for name in weights)
+        self._rows = ROWS * size if self._count > ROWS * size else 0
+        self._place = torch.randint(self._rows or 1, (self._count,), generator=source)
+        self._sign = 2 * torch.randint(2, (self._count,), generator=source) - 1
 
     def fold(self, gradients: Mapping[str, Tensor]) -> Tensor:
         """Gradients by name as the folded vector, (rows,)."""
@@ -57,16 +69,34 @@ class FoldedGradients:
 
     def at(self, point: Tensor) -> Tensor:
         """The gradients at `point` (D,), folded, (rows,)."""
-        names = list(self._weights)
-        return self.fold(parameter_gradients(self._module, lambda: self._loss(point), names))
+
+        def loss() -> Tensor:
+            return torch.stack([share.loss(point) for share in self._shares]).sum()
+
+        return self.fold(parameter_gradients(self._module, loss, list(self._weights)))
 
     def sensitivities(self, point: Tensor) -> Tensor:
         """Jᵀ at `point` (D,): how the folded vector moves with each variable, (D, rows)."""
+        moved = point.new_empty(len(point), self._rows or self._count)
+        with warnings.catch_warnings():
+            # The first forward derivative imports torch's decompositions, which use torch.jit.
+            warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
+            for share in self._shares:
+                column = self._column(share, point)
+                for places in torch.split(share.places, COLUMNS):
+                    along = torch.zeros(len(places), len(point)).to(point)
+                    along[torch.arange(len(places)), places] = 1.0
+                    moved[places] = self._fold(vmap(column)(along))
+        return moved
+
+    def _column(self, share: Share, point: Tensor) -> Callable[[Tensor], Tensor]:
+        """Directions (D,) to how one example's gradients move along them, (all rows,)."""
+        around = _Loss(self._module, share.loss)
 
         def gradients(moving: Tensor) -> Tensor:
             def of(chosen: dict[str, Tensor]) -> Tensor:
                 named = {f"module.{name}": v for name, v in {**self._fixed, **chosen}.items()}
-                result: Tensor = functional_call(self._around, named, (moving,))
+                result: Tensor = functional_call(around, named, (moving,))
                 return result
 
             return self._weighted(grad(of)({name: self._fixed[name] for name in self._weights}))
@@ -75,15 +105,7 @@ class FoldedGradients:
             moved: Tensor = jvp(gradients, (point,), (along,))[1]
             return moved
 
-        def columns(first: int) -> Tensor:
-            along = torch.zeros(min(COLUMNS, len(point) - first), len(point)).to(point)
-            along.diagonal(first).fill_(1.0)
-            return self._fold(vmap(column)(along))
-
-        with warnings.catch_warnings():
-            # The first forward derivative imports torch's decompositions, which use torch.jit.
-            warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
-            return torch.cat([columns(first) for first in range(0, len(point), COLUMNS)])
+        return column
 
     def _weighted(self, gradients: Mapping[str, Tensor]) -> Tensor:
         parts = [gradients[name].flatten() * w**0.5 for name, w in self._weights.items()]

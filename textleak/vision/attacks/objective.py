@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from textleak.gradients import Distance, EngineMatcher, Recorder, value_and_slope
-from textleak.gradients.curvature import FoldedGradients
+from textleak.gradients.curvature import FoldedGradients, Share
 from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageSession
 from textleak.vision.batch import ImageBatch
@@ -65,12 +66,11 @@ class ImageObjective:
 
     def folded(self) -> FoldedGradients:
         """The dummy batch's gradients as a vector whose squared distance is the objective."""
-        return FoldedGradients(
-            self._model.module,
-            lambda point: self._loss(point[None]),
-            self.squared_weights,
-            self.size,
-        )
+        shares = [
+            Share(self.image_part(image), partial(self._share, image))
+            for image in range(self.batch)
+        ]
+        return FoldedGradients(self._model.module, shares, self.squared_weights)
 
     def count(self, evaluations: int) -> None:
         """Count gradients that were evaluated elsewhere."""
@@ -90,10 +90,11 @@ class ImageObjective:
         sizes = {name: float(self.shared[name].double().square().sum()) for name in kept}
         return {name: kept[name] / sizes[name] / sum(kept.values()) for name in kept}
 
-    def _loss(self, points: Tensor) -> Tensor:
-        """The dummy batch's training loss at one point (1, D), the plain way."""
-        images, probabilities = self.split(points)
-        return self._model.losses(images[0], probabilities[0]).mean()
+    def _share(self, image: int, point: Tensor) -> Tensor:
+        """What one image adds to the dummy batch's training loss at a point (D,), the plain way."""
+        images, probabilities = self.split(point[None])
+        one = slice(image, image + 1)
+        return self._model.losses(images[0, one], probabilities[0, one]).sum() / self.batch
 
     def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """The distances (R,) at `points` (R, D), and their gradients (R, D)."""

@@ -22,6 +22,7 @@ from textleak.vision.models.networks import calibrate_norms, draw_uniform, lenet
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "lenet": lenet,
     "lenet4": partial(lenet, convolutions=4),
+    "lenet-unstrided": partial(lenet, strides=()),
     "resnet20": partial(resnet, depth=20),
     "resnet56": partial(resnet, depth=56),
     "mlp": mlp,

@@ -16,20 +16,27 @@ Shape = tuple[int, int, int]
 
 
 def lenet(
-    shape: Shape, classes: int, activation: Activation, *, convolutions: int = 3
+    shape: Shape,
+    classes: int,
+    activation: Activation,
+    *,
+    convolutions: int = 3,
+    strides: tuple[int, ...] = (2, 2),
 ) -> nn.Module:
-    """The paper's LeNet: 5x5 convolutions with 12 channels, the first two of stride 2, one linear layer.
+    """The paper's LeNet: 5x5 convolutions with 12 channels, one linear layer.
 
     Args:
         shape: channels, height, width.
         classes: how many logits.
         activation: makes an activation.
         convolutions: 3, as in the authors' code, or 4, as in iDLG's.
+        strides: of the first convolutions, the rest have 1: two of 2 in the authors' code, none where
+            they are removed (section 4.1).
     """
     channels, height, width = shape
     layers: list[nn.Module] = []
     for index in range(convolutions):
-        stride = 2 if index < 2 else 1
+        stride = strides[index] if index < len(strides) else 1
         layers += [nn.Conv2d(channels, 12, 5, stride=stride, padding=2), activation()]
         channels, height, width = 12, -(-height // stride), -(-width // stride)
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(12 * height * width, classes))
