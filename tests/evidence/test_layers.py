@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,6 +163,27 @@ def test_masked_places_and_words_come_back(masked: Case) -> None:
     assert bearing == (labels != IGNORED).nonzero().flatten().tolist()
     assert counts.sum(1).tolist() == [1] * len(bearing)
     assert likely[counts.argmax(1)].tolist() == labels[bearing].tolist()
+
+
+@pytest.mark.parametrize("noise", ["steps", "gaussian"])
+def test_loss_bearing_places_stand_out_of_noise(masked: Case, noise: str) -> None:
+    batch = masked.private.batch
+    mask = batch.attention_mask.bool()
+    with torch.no_grad():
+        states = masked.model.adapter.encode(
+            masked.model.module, input_ids=batch.input_ids, attention_mask=batch.attention_mask
+        )[mask]
+    dense = masked.update.gradients[parts.HEAD_DENSE + "weight"]
+    if noise == "steps":
+        step = dense.abs().max() / 127
+        blurred = (dense / step).round() * step
+    else:
+        draw = torch.Generator().manual_seed(0)
+        blurred = dense + 0.2 * dense.std() * torch.randn(dense.shape, generator=draw)
+    assert (
+        loss_bearing(blurred, states).tolist()
+        == (batch.labels[mask] != IGNORED).nonzero()[:, 0].tolist()
+    )
 
 
 def test_equal_inputs_are_told_by_their_labels(masked: Case) -> None:

@@ -89,6 +89,28 @@ def test_regression_places_one_sentence_under_noise() -> None:
     assert (strength > 0.5).nonzero().tolist() == expected
 
 
+def test_a_label_s_large_row_takes_no_place_in_the_regression() -> None:
+    draw = torch.Generator().manual_seed(0)
+    places = torch.randn(8, 64, generator=draw)
+    label = 20 * torch.randn(64, generator=draw) + 0.8 * places[3]
+    words = torch.cat([places + 0.02 * torch.randn(places.shape, generator=draw), label[None]])
+    strength, alone = likely_pairs(words, places)
+    assert strength.argmax(0).tolist() == list(range(8))
+    assert alone.nonzero().tolist() == [[t, t] for t in range(8)]
+
+
+def test_where_most_rows_are_zero_the_words_are_the_others(masked: Case) -> None:
+    table = masked.update.gradients[masked.model.adapter.word_table].clone()
+    true = sorted({word for word, _ in masked.pairs})
+    kept = torch.zeros(len(table), dtype=torch.bool)
+    kept[true] = True
+    table[~kept] = 0  # rounding takes the small rows away
+    used = tied_words(table)
+    assert used.ids.tolist() == true
+    assert not used.exact
+    torch.testing.assert_close(used.deltas, table[true].double())
+
+
 def test_rows_that_share_a_gradient_correlate_under_noise() -> None:
     draw = torch.Generator().manual_seed(0)
     shared = torch.randn(5, 384, generator=draw)

@@ -10,13 +10,15 @@ from torch.nn.functional import one_hot
 from textleak.evidence.spans import row_span
 
 WHOLE = 0.1  # how far a count may be from a whole number
+_CLEAR = 2.0  # noise alone gives 1, give or take a few hundredths
 MOST_REPEATS = 4  # times the states: how many positions bear loss at most
 
 
 def loss_bearing(dense: Tensor, states: Tensor) -> Tensor:
     """The tokens whose last hidden states lie in the row space of the head's first layer.
 
-    Only loss-bearing positions reach the head, so its weight gradient is a sum over these.
+    Only loss-bearing positions reach the head, so its weight gradient is a sum over these. Under noise,
+    which has no row space, those whose share in it stands out.
 
     Args:
         dense: (H, H) gradient of the head's first layer.
@@ -26,9 +28,23 @@ def loss_bearing(dense: Tensor, states: Tensor) -> Tensor:
         (M,) indices, rising.
     """
     span = row_span([dense])
+    blurred = span.noisy or span.rank > len(states)
+    if blurred and len(states) < states.shape[1]:
+        return _clear_shares(dense.double(), states.double())
     residual = span.residual(states)
     order = residual.argsort()
     return order[: span.rank].sort().values
+
+
+def _clear_shares(dense: Tensor, states: Tensor) -> Tensor:
+    """The states that `dense` = sum_n d_n s_n^T needs: whose d_n noise of what is left would not make."""
+    slopes = torch.linalg.lstsq(states.T, dense.T, driver="gelsd").solution  # (N, H)
+    noise = (dense.T - states.T @ slopes).std() * dense.shape[0] ** 0.5
+    spread = noise * torch.linalg.pinv(states).norm(dim=0)  # (N,) of a slope that is noise alone
+    times = slopes.norm(dim=1) / spread.clamp_min(1e-300)
+    times[times.argmax()] = torch.inf  # something bore the loss
+    clear: Tensor = (times > _CLEAR).nonzero()[:, 0]
+    return clear
 
 
 def label_counts(

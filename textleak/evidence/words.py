@@ -88,7 +88,8 @@ def tied_words(gradient: Tensor, at_places: Tensor | None = None) -> UsedWords:
     The rows of absent words have nothing else, and they are most of the table: the span is found on
     row-normalised rows, and rows that do not lie in it are the words of the batch. Where noise or
     rounding blurs the span, the words are the rows that are large for what they are, and those that
-    correlate with a place's; masked words may then be among them.
+    correlate with a place's; masked words may then be among them. Where most rows are zero, because
+    they were rounded or pruned away, the words are the others.
 
     Args:
         gradient: of the table.
@@ -96,6 +97,10 @@ def tied_words(gradient: Tensor, at_places: Tensor | None = None) -> UsedWords:
     """
     norms = gradient.norm(dim=1)
     lively = norms > 0
+    if 2 * int(lively.sum()) < len(gradient):  # rounding or pruning took the decoder's part away
+        ids = lively.nonzero()[:, 0]
+        rows = gradient[ids].double()
+        return UsedWords(ids, rows, rows[:0], exact=False)
     decoder = _majority_span(gradient[lively])
     screen = decoder.to(gradient.dtype)
     remainder = gradient - gradient @ screen.T @ screen

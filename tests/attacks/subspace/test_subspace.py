@@ -14,6 +14,7 @@ from torch import Tensor
 
 from textleak.attacks.subspace import Subspace, SubspaceOptions
 from textleak.client import Client, PrivateBatch
+from textleak.defences import Defences
 from textleak.events import Event
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.reconstruction import Reconstruction
@@ -127,6 +128,20 @@ def test_one_sentence_under_noise_comes_back(classifier: TextModel) -> None:
     )
     assert is_exact(private, found)
     assert not found.verified
+
+
+@pytest.mark.parametrize(
+    ("defence", "proven"),
+    [("int8", True), ("gaussian:std=1e-2", False), ("laplacian:std=1e-2", False)],
+)
+def test_a_masked_sentence_comes_back_under_a_defence(
+    masked: TextModel, defence: str, proven: bool
+) -> None:
+    client = Client(masked, defences=Defences.parse([defence]))
+    private = client.prepare(BATCH[2:3])
+    found = Subspace(SubspaceOptions())(masked, client.share(private))
+    assert is_exact(private, found)
+    assert found.verified == proven
 
 
 def test_noise_that_hides_everything_gives_no_error(classifier: TextModel) -> None:

@@ -9,18 +9,22 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from tests.vision.conftest import blobs
 from textleak.defences import on_update
 from textleak.errors import ConfigError, ModelError, UpdateError
 from textleak.threat_model import ThreatModel
 from textleak.update import SharedUpdate
 from textleak.vision.attacks import IMAGE_ATTACKS, ImageAttack
+from textleak.vision.attacks.base import ImageSession
 from textleak.vision.attacks.dlg import DLGOptions
 from textleak.vision.attacks.inverting import total_variation
 from textleak.vision.attacks.labels import read_off_labels
 from textleak.vision.audit import audit
+from textleak.vision.batch import ImageBatch
 from textleak.vision.client import ImageClient, PrivateImages
 from textleak.vision.events import ImageEvent, parse_image_event
 from textleak.vision.models import ImageModel, ImageModelOptions, load_image_model
+from textleak.vision.reconstruction import ImageCandidate
 
 SHORT: dict[str, dict[str, Any]] = {"dlg": {"iterations": 2}, "idlg": {"iterations": 2}}
 SHORT["inverting"] = {"iterations": 20}
@@ -79,6 +83,40 @@ def test_lenet_gives_its_image_and_label_back(
     assert score.label_match
     assert result.verified
     assert result.evaluations < 1000
+
+
+def test_a_batch_comes_back_from_the_network_without_strides() -> None:
+    options = ImageModelOptions(name="lenet-unstrided", shape=(1, 12, 12), classes=4)
+    model = load_image_model(options)
+    assert all(layer.stride == (1, 1) for layer in model.module if isinstance(layer, nn.Conv2d))
+    private = ImageClient(model).prepare(blobs(3), [0, 1, 3])
+    result = attack("idlg")(model, ImageClient(model).share(private), seed=0)
+    scores = audit(result, private).scores
+    assert all(score.psnr > 40 and score.label_match for score in scores)
+    assert result.verified
+
+
+def test_an_image_with_hardly_a_gradient_is_never_verified(lenet: ImageModel) -> None:
+    head = lenet.module.get_submodule(lenet.head or "")
+    with torch.no_grad():
+        head.bias[2] += 40  # type: ignore[operator,index]
+    client = ImageClient(lenet)
+    private = client.prepare(blobs(2), [1, 2])
+    update = client.share(private)
+
+    class Half(ImageAttack[DLGOptions]):
+        name = "half"
+
+        def run(
+            self, model: ImageModel, update: SharedUpdate, session: ImageSession
+        ) -> ImageCandidate:
+            pixels = private.batch.pixels.clone()
+            pixels[1] = 0.5
+            return ImageCandidate(ImageBatch(pixels, private.batch.labels), objective=0.0)
+
+    result = Half(DLGOptions())(lenet, update)
+    assert result.gradient_error < 1e-6
+    assert not result.verified
 
 
 def test_the_images_of_a_batch_are_updated_one_at_a_time(lenet: ImageModel) -> None:

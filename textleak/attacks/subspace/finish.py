@@ -85,11 +85,11 @@ def finish_masked(
     transform = model.module.get_submodule(parts.HEAD_TRANSFORM)
     bias = model.module.get_parameter(parts.DECODER_BIAS).detach()
     bias_gradient = update.gradients.get(parts.DECODER_BIAS)
-    candidates = (
-        (bias_gradient < 0).nonzero().flatten()
-        if bias_gradient is not None
-        else torch.tensor(sorted({w for row in sentences for w in row}))
-    )
+    if bias_gradient is None:
+        candidates = torch.tensor(sorted({w for row in sentences for w in row}))
+    else:  # the true words' entries are negative; noise makes others so, but there are no more labels than tokens
+        lowest = bias_gradient.sort()
+        candidates = lowest.indices[lowest.values < 0][: len(tokens)].sort().values
     table = model.word_table.detach()
     counts = label_counts(dense, transform, tokens[bearing], table, bias, candidates)
     words_at: list[dict[int, list[int]]] = [{} for _ in sentences]
