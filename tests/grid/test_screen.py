@@ -88,3 +88,13 @@ def test_an_estimate_says_what_it_rests_on(prepared: Callable[..., PreparedGrid]
     assert costs.estimate([]).describe(1) == "nothing left to run"
     unknown = Costs({}).estimate(runs)
     assert unknown.describe(1) == "no estimate before the first runs are done"
+
+
+@pytest.mark.parametrize("iterations", [100, 200])
+def test_a_descent_is_estimated_by_its_options(
+    prepared: Callable[..., PreparedGrid], iterations: int
+) -> None:
+    attack = {"name": "tag", "options": {"iterations": iterations, "restarts": 2}}
+    runs = prepared(attacks=[attack]).runs
+    estimate = Costs({("mlm", "mlm"): 10_800_000}).estimate(runs)
+    assert estimate.seconds == pytest.approx(len(runs) * 0.15 * iterations * 2)

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from textleak.audit.setup import build_attack
+from textleak.config import RunConfig
 from textleak.grid.plan import GridRun
 from textleak.grid.results import GridRecord
 
 # Seconds for one sentence on minilm, one core: means of CoLA sentences. Scaled to another model by
 # the size of its encoder and to a batch by its sentences, they are good to a factor of a few.
 RECORDED = {"dlg": 10.0, "dlg-paper": 120.0, "subspace": 1.5, "auto": 2.0}
+RECORDED_STEP = {"tag": 0.15, "cosine": 0.08, "lamp": 0.09}  # of one iteration of one start
 RECORDED_SIZE = 10.8e6
 
 Sort = tuple[str, str, str, int]
@@ -74,7 +77,7 @@ class Costs:
         seen = self._seen.get((cell.attack, cell.model, cell.task, cell.batch_size))
         if seen:
             return fmean(seen), True
-        recorded = RECORDED.get(run.config.attack)
+        recorded = _recorded(run.config)
         size = self._sizes.get((cell.model, cell.task))
         if recorded is None or size is None:
             return None, False
@@ -86,6 +89,15 @@ class Costs:
         known: Sequence[float] = [seconds for seconds, _ in costs if seconds is not None]
         measured = sum(measured for _, measured in costs)
         return Estimate(sum(known), measured, len(known) - measured, len(costs) - len(known))
+
+
+def _recorded(config: RunConfig) -> float | None:
+    """What a sentence costs on minilm; descents take as long as their options say."""
+    step = RECORDED_STEP.get(config.attack)
+    if step is None:
+        return RECORDED.get(config.attack)
+    options = build_attack(config).options
+    return step * float(options.iterations * options.restarts)
 
 
 def duration(seconds: float) -> str:

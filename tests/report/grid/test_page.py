@@ -96,7 +96,7 @@ def test_the_summary_comes_first_in_plain_words(audited: Audited) -> None:
     assert "Not finished: 1 run missing." in html
     assert "blunt under fp16: 1 run: IndexError" in html
     assert "look twice" in html
-    assert "fewer than 10 updates (sharp · batch 2" in html
+    assert "fewer than 10 updates: 5 of 15 cells (sharp · batch 2 · none;" in html
 
 
 def test_two_audits_beside_each_other(write_audit: Callable[..., Path]) -> None:

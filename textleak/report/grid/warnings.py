@@ -77,7 +77,10 @@ def _too_few(cells: Sequence[CellSummary], label: Callable[[Place], str]) -> lis
     for cell in cells:
         if cell.too_few:
             reasons[cell.too_few].append(label(cell.place))
-    return [f"{reason} ({_names(names)})" for reason, names in reasons.items()]
+    return [
+        f"{reason}: {len(names)} of {len(cells)} cells ({_names(dict.fromkeys(names))})"
+        for reason, names in reasons.items()
+    ]
 
 
 def _said(audit: Audited) -> list[str]:
