@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 from textleak.evidence.spans import row_span
 
 WHOLE = 0.1  # how far a count may be from a whole number
-_CLEAR = 2.0  # noise alone gives 1, give or take a few hundredths
+_CLEAR, _FAINT = 2.0, 0.01  # noise alone gives 1, rounding up to 3 where loss gives hundreds
 MOST_REPEATS = 4  # times the states: how many positions bear loss at most
 
 
@@ -42,8 +42,8 @@ def _clear_shares(dense: Tensor, states: Tensor) -> Tensor:
     noise = (dense.T - states.T @ slopes).std() * dense.shape[0] ** 0.5
     spread = noise * torch.linalg.pinv(states).norm(dim=0)  # (N,) of a slope that is noise alone
     times = slopes.norm(dim=1) / spread.clamp_min(1e-300)
-    times[times.argmax()] = torch.inf  # something bore the loss
-    clear: Tensor = (times > _CLEAR).nonzero()[:, 0]
+    most = float(times.max())
+    clear: Tensor = (times >= min(most, max(_CLEAR, _FAINT * most))).nonzero()[:, 0]
     return clear
 
 
