@@ -102,6 +102,8 @@ def tied_words(gradient: Tensor, at_places: Tensor | None = None) -> UsedWords:
         rows = gradient[ids].double()
         return UsedWords(ids, rows, rows[:0], exact=False)
     decoder = _majority_span(gradient[lively])
+    if float((gradient[lively] == 0).float().mean()) > _PRUNED:
+        decoder = decoder[:0]  # pruned entry by entry, the rows of absent words lie in no span
     screen = decoder.to(gradient.dtype)
     remainder = gradient - gradient @ screen.T @ screen
     rest = remainder.norm(dim=1) / norms.clamp_min(1e-30)
@@ -157,4 +159,5 @@ def _outliers(rest: Tensor) -> Tensor:
 
 
 _CORRELATED = 6.0  # standard deviations; 15 million pairs of pure noise reach 5.5
+_PRUNED = 0.05  # of the entries that are zero
 _SINGLE = 1e-5  # what single precision leaves of an absent word's row is well below

@@ -132,7 +132,12 @@ def test_one_sentence_under_noise_comes_back(classifier: TextModel) -> None:
 
 @pytest.mark.parametrize(
     ("defence", "proven"),
-    [("int8", True), ("gaussian:std=1e-2", False), ("laplacian:std=1e-2", False)],
+    [
+        ("int8", True),
+        ("prune:ratio=0.2", True),
+        ("gaussian:std=1e-2", False),
+        ("laplacian:std=1e-2", False),
+    ],
 )
 def test_a_masked_sentence_comes_back_under_a_defence(
     masked: TextModel, defence: str, proven: bool
