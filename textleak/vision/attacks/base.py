@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from itertools import pairwise
 from typing import ClassVar, Generic, TypeVar, final
 
-import torch
 from pydantic import BaseModel
+from torch import Tensor
 
 from textleak.attacks.running import Run, carry_out
 from textleak.attacks.verification import recomputed
@@ -28,6 +29,7 @@ from textleak.vision.reconstruction import ImageCandidate, ImageReconstruction
 # Relative errors of the worst tensor, and over all tensors for each picture's share. A deep network's large tensors hardly see the
 # picture: on ResNet-20 a recovery of 17 dB is within 3e-5 over all, and beyond 1e-3 in some tensor.
 VERIFIED = 1e-3
+SWAPPED = 1e-2  # of the gradient's change by swapped halves of two pictures
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
@@ -104,8 +106,7 @@ class ImageAttack(ABC, Generic[OptionsT]):
             evaluations=session.evaluations,
             seconds=session.seconds,
             gradient_error=check.error,
-            verified=check.worst < VERIFIED
-            and check.error < VERIFIED * weakest_share(model, candidate.batch),
+            verified=check.worst < VERIFIED and told_apart(model, candidate.batch, check.error),
             interrupted=interrupted,
             warnings=model.warnings(),
         )
@@ -138,19 +139,40 @@ def verify(model: ImageModel, update: SharedUpdate, batch: ImageBatch) -> Agreem
     return agreement(again, update.gradients)
 
 
-def weakest_share(model: ImageModel, batch: ImageBatch) -> float:
-    """The smallest gradient of one picture by the batch's, 1 for a single picture.
+def told_apart(model: ImageModel, batch: ImageBatch, error: float) -> bool:
+    """Whether a relative gradient error is small beside what a wrong picture in `batch` would make.
 
     A picture whose class the model is sure of has hardly a gradient: that of the batch agrees
-    whatever stands in its place.
+    whatever stands in its place. And where two pictures of one class make nearly the same output
+    gradient, that of the batch agrees although their halves are swapped.
     """
     count = len(batch.pixels)
     if count == 1:
-        return 1.0
-    norms = [_norm(model, batch.take([row])) / count for row in range(count)]
-    return min(norms) / max(_norm(model, batch), torch.finfo(torch.float64).tiny)
+        return True
+    whole = _gradients(model, batch)
+    size = _norm(whole)
+    shares = [_norm(_gradients(model, batch.take([row]))) / count for row in range(count)]
+    if error * size >= VERIFIED * min(shares):
+        return False
+    order = sorted(range(count), key=lambda row: batch.classes[row])
+    swaps = (_gradients(model, _swapped(batch, *pair)) for pair in pairwise(order))
+    return all(
+        error * size < SWAPPED * _norm({name: g - whole[name] for name, g in swap.items()})
+        for swap in swaps
+    )
 
 
-def _norm(model: ImageModel, batch: ImageBatch) -> float:
-    gradients = parameter_gradients(model.module, model.loss(batch), model.parameters)
+def _swapped(batch: ImageBatch, first: int, second: int) -> ImageBatch:
+    """`batch` with the upper halves of two pictures swapped."""
+    pixels = batch.pixels.clone()
+    half = pixels.shape[2] // 2
+    pixels[[first, second], :, :half] = batch.pixels[[second, first], :, :half]
+    return ImageBatch(pixels, batch.labels)
+
+
+def _gradients(model: ImageModel, batch: ImageBatch) -> dict[str, Tensor]:
+    return parameter_gradients(model.module, model.loss(batch), model.parameters)
+
+
+def _norm(gradients: dict[str, Tensor]) -> float:
     return math.sqrt(sum(float(g.double().square().sum()) for g in gradients.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar, Generic, Literal, TypeVar
 
@@ -9,6 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from textleak.errors import UpdateError
 from textleak.gradients import Distance
 from textleak.optim import LBFGSOptions
 from textleak.update import SharedUpdate
@@ -16,6 +18,7 @@ from textleak.vision.attacks.base import ImageAttack, ImageSession
 from textleak.vision.attacks.labels import known_labels
 from textleak.vision.attacks.objective import ImageObjective, point_size
 from textleak.vision.attacks.search import JointSearch, NewtonSearch, Search, TurnSearch
+from textleak.vision.attacks.span import Apart, feature_span, tell_apart
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate
 
@@ -37,7 +40,10 @@ class DLGOptions(BaseModel):
         history: curvature pairs kept.
         restarts: starting points, taken together.
         at_once: restarts that one pass takes at most; fewer need less memory. None takes all.
-        start: "gray", mid-brightness with a little noise, or "normal", the paper's N(0, 1).
+        start: "gray", mid-brightness with a little noise; "normal", the paper's N(0, 1); or "span",
+            the pictures whose features span the last layer's gradient, themselves searched from
+            gray. "auto" is span for batches moved together whose gradient shows that span, and gray
+            for the rest.
         optimizer: "lbfgs", the paper's, or "newton", Gauss-Newton on the gradients themselves, which
             follows the long curved valleys of deep networks; an outer iteration is then one matrix of
             derivatives. "auto" is newton for models of over 200,000 parameters and batches of up to
@@ -61,7 +67,7 @@ class DLGOptions(BaseModel):
     history: int = Field(default=100, ge=1)
     restarts: int = Field(default=1, ge=1)
     at_once: int | None = Field(default=None, ge=1)
-    start: Literal["gray", "normal"] = "gray"
+    start: Literal["auto", "span", "gray", "normal"] = "auto"
     optimizer: Literal["auto", "lbfgs", "newton"] = "auto"
     schedule: Literal["together", "one-at-a-time"] = "together"
     tolerance: float = Field(default=2e-5, ge=0)
@@ -103,13 +109,20 @@ class LBFGSMatching(ImageAttack[OptionsT], Generic[OptionsT]):
             Distance("relative-l2" if newton else "l2") if chosen == "auto" else Distance(chosen)
         )
 
+        lbfgs = LBFGSOptions(learning_rate=options.learning_rate, history=options.history)
+        apart = self._apart(model, update, session, lbfgs)
+        if apart is not None and fixed is not None and known_labels(update) is None:
+            fixed = apart.classes()
+
         def objective_in(arithmetic: ImageModel) -> ImageObjective:
             return ImageObjective(arithmetic, update, distance, session, fixed, options.at_once)
 
         double = (newton and can_double(model)) or in_double(model, options.precision)
         objective = objective_in(model.in_double() if double else model)
-        points = starting_points(objective, options, CALM if newton else LIVELY)
-        lbfgs = LBFGSOptions(learning_rate=options.learning_rate, history=options.history)
+        if apart is None:
+            points = starting_points(objective, options, CALM if newton else LIVELY)
+        else:
+            points = apart.points(fixed).to(objective.dtype)
         search: Search
         if newton:
             search = NewtonSearch(objective, objective_in(model), points)
@@ -119,7 +132,8 @@ class LBFGSMatching(ImageAttack[OptionsT], Generic[OptionsT]):
             search = TurnSearch(objective, points, lbfgs)
         enough = options.tolerance**2 * objective.scale
         lowest: list[float] = []
-        for iteration in range(1, options.iterations + 1):
+        begun = 0 if apart is None else apart.iterations
+        for iteration in range(begun + 1, options.iterations + 1):
             search.advance(options.inner)
             candidate = objective.candidate(search.points, search.values).to(model.dtype)
             session.progress(
@@ -136,6 +150,34 @@ class LBFGSMatching(ImageAttack[OptionsT], Generic[OptionsT]):
                 search.precondition()
         return candidate
 
+    def _apart(
+        self, model: ImageModel, update: SharedUpdate, session: ImageSession, lbfgs: LBFGSOptions
+    ) -> Apart | None:
+        """The batch told apart by the span of its features, where that is wanted and possible.
+
+        Raises:
+            UpdateError: it was asked for, and the update does not show the span.
+        """
+        options = self.options
+        wanted = options.start == "span" or (
+            options.start == "auto" and options.schedule == "together"
+        )
+        span = feature_span(model, update) if wanted else None
+        if span is None and options.start == "span":
+            raise UpdateError(
+                "start=span needs a batch of fewer pictures than classes, the last linear layer's gradient "
+                "without noise, and more features there than brightnesses; start=gray does without"
+            )
+        if span is None:
+            return None
+        arithmetic = model.in_double() if can_double(model) else model
+        grey = torch.full((options.restarts, len(span) * math.prod(model.shape)), 0.5)
+        grey = (grey + LIVELY * torch.randn_like(grey)).to(arithmetic.device, arithmetic.dtype)
+        return tell_apart(
+            arithmetic, update, span, grey, session,
+            inner=options.inner, iterations=options.iterations - 1, at_once=options.at_once, options=lbfgs,
+        )  # fmt: skip
+
 
 class DLG(LBFGSMatching[DLGOptions]):
     """The paper's attack: dummy images and soft dummy labels, updated together."""
@@ -147,7 +189,7 @@ class DLG(LBFGSMatching[DLGOptions]):
 def starting_points(objective: ImageObjective, options: DLGOptions, noise: float) -> Tensor:
     """(R, D) dummy batches to start from, drawn on the CPU so that a seed means the same anywhere."""
     points = torch.randn(options.restarts, objective.size)
-    if options.start == "gray":
+    if options.start != "normal":
         points[:, : objective.pixels] = 0.5 + noise * points[:, : objective.pixels]
     return points.to(objective.device, objective.dtype)
 
