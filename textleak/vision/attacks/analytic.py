@@ -15,8 +15,8 @@ from torch import nn
 from textleak.errors import ConfigError, ModelError, UpdateError
 from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageAttack, ImageSession
+from textleak.vision.attacks.counting import batch_size
 from textleak.vision.attacks.labels import known_labels, read_off_labels
-from textleak.vision.attacks.objective import batch_size
 from textleak.vision.batch import ImageBatch
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate

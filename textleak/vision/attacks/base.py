@@ -15,6 +15,7 @@ from textleak.attacks.verification import recomputed
 from textleak.events import Started
 from textleak.gradients import Agreement, agreement, parameter_gradients
 from textleak.update import SharedUpdate, check_fits
+from textleak.vision.attacks.counting import unsettled
 from textleak.vision.batch import ImageBatch
 from textleak.vision.events import (
     ImageEvent,
@@ -108,7 +109,7 @@ class ImageAttack(ABC, Generic[OptionsT]):
             gradient_error=check.error,
             verified=check.worst < VERIFIED and told_apart(model, candidate.batch, check.error),
             interrupted=interrupted,
-            warnings=model.warnings(),
+            warnings=model.warnings() + unsettled(model, update),
         )
         session.emit(
             ImageFinished(

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from textleak.errors import UpdateError
 from textleak.update import SharedUpdate
+from textleak.vision.attacks.counting import batch_size
 from textleak.vision.attacks.dlg import DLGOptions, LBFGSMatching
 from textleak.vision.attacks.labels import known_labels, read_off_labels
-from textleak.vision.attacks.objective import batch_size
 from textleak.vision.models.image_model import ImageModel
 
 

@@ -14,8 +14,9 @@ from textleak.gradients import Distance
 from textleak.optim.decay import DECAY_AT
 from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageAttack, ImageSession
+from textleak.vision.attacks.counting import batch_size
 from textleak.vision.attacks.labels import known_labels, read_off_labels
-from textleak.vision.attacks.objective import ImageObjective, batch_size
+from textleak.vision.attacks.objective import ImageObjective
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate
 

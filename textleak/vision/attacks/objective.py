@@ -14,6 +14,7 @@ from textleak.gradients import Distance, EngineMatcher, Recorder, value_and_slop
 from textleak.gradients.curvature import FoldedGradients, Share
 from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageSession
+from textleak.vision.attacks.counting import batch_size
 from textleak.vision.batch import ImageBatch
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate
@@ -144,11 +145,6 @@ def point_size(model: ImageModel, update: SharedUpdate, labels: Sequence[int] | 
     """D: brightnesses, and label scores where the labels are not fixed."""
     each = math.prod(model.shape) + (model.classes if labels is None else 0)
     return batch_size(update) * each
-
-
-def batch_size(update: SharedUpdate) -> int:
-    """How many images the attack looks for: one where the threat model does not tell."""
-    return update.metadata.batch_size or 1
 
 
 def squared_norm(gradients: Mapping[str, Tensor]) -> float:

@@ -22,7 +22,7 @@ from textleak.gradients import value_and_slope
 from textleak.optim import BatchedLBFGS, LBFGSOptions
 from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageSession
-from textleak.vision.attacks.objective import batch_size
+from textleak.vision.attacks.counting import batch_size
 from textleak.vision.batch import ImageBatch
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate
