@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 from scipy.linalg import subspace_angles
-from torch import Tensor
 
 from tests.vision.attacks.test_attacks import attack
 from tests.vision.conftest import blobs
 from textleak.defences import Defences
 from textleak.errors import UpdateError
+from textleak.optim import LBFGSOptions
 from textleak.update import SharedUpdate
-from textleak.vision.attacks.base import told_apart, verify
-from textleak.vision.attacks.span import Apart, feature_span, span_distance
+from textleak.vision.attacks.base import ImageSession, told_apart, verify
+from textleak.vision.attacks.span import Apart, SpanSearch, feature_span, features_of, span_distance
 from textleak.vision.audit import audit
 from textleak.vision.batch import ImageBatch
 from textleak.vision.client import ImageClient, PrivateImages
@@ -47,13 +47,9 @@ def test_the_rows_span_the_features_of_pictures_of_one_class() -> None:
     span = feature_span(model, update)
     assert span is not None
     assert torch.allclose(span @ span.T, torch.eye(4, dtype=torch.float64))
-    seen: list[Tensor] = []
-    head = model.module.get_submodule(str(model.head))
-    handle = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     with torch.no_grad():
-        model.logits(private.batch.pixels)
-    handle.remove()
-    assert float(span_distance(span, seen[0].double()[None])) < 1e-6
+        features = features_of(model, private.batch.pixels)
+    assert float(span_distance(span, features.double()[None])) < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -103,3 +99,30 @@ def test_swapped_halves_are_not_verified_where_the_gradient_hardly_sees_them() -
     assert error < 1e-4
     assert not told_apart(model, swapped, error)
     assert told_apart(model, truth, 0.0)
+
+
+def test_a_search_that_ends_in_a_local_minimum_begins_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, _, update = shared([3, 3, 0])
+    span = feature_span(model, update)
+    assert span is not None
+    monkeypatch.setattr("textleak.vision.attacks.span._NOISE", 0.0)  # equal pictures stay equal
+    session = ImageSession(None)
+    search = SpanSearch(model.in_double(), update, span, session, LBFGSOptions())
+    stuck = search.tell_apart(1, inner=20, iterations=60)
+    assert float(stuck.values.min()) > 1e-3
+    draws = iter([0.0, 0.1])
+    randn = torch.randn
+    monkeypatch.setattr("textleak.vision.attacks.span._NOISE", 1.0)
+    monkeypatch.setattr(torch, "randn", lambda *size: next(draws) * randn(*size))
+    torch.manual_seed(0)
+    found = search.tell_apart(1, inner=20, iterations=60)
+    assert float(found.values.min()) < 1e-3
+    assert next(draws, None) is None
+
+
+def test_one_iteration_is_enough_to_answer() -> None:
+    model, _, update = shared([3, 0])
+    found = attack("idlg", iterations=1)(model, update)
+    assert found.candidate.batch.pixels.shape == (2, 1, 12, 12)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar, Generic, Literal, TypeVar
 
@@ -18,7 +17,7 @@ from textleak.vision.attacks.base import ImageAttack, ImageSession
 from textleak.vision.attacks.labels import known_labels
 from textleak.vision.attacks.objective import ImageObjective, point_size
 from textleak.vision.attacks.search import JointSearch, NewtonSearch, Search, TurnSearch
-from textleak.vision.attacks.span import Apart, feature_span, tell_apart
+from textleak.vision.attacks.span import Apart, SpanSearch, feature_span
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate
 
@@ -133,7 +132,7 @@ class LBFGSMatching(ImageAttack[OptionsT], Generic[OptionsT]):
         enough = options.tolerance**2 * objective.scale
         lowest: list[float] = []
         begun = 0 if apart is None else apart.iterations
-        for iteration in range(begun + 1, options.iterations + 1):
+        for iteration in range(begun + 1, max(options.iterations, begun + 1) + 1):
             search.advance(options.inner)
             candidate = objective.candidate(search.points, search.values).to(model.dtype)
             session.progress(
@@ -171,12 +170,10 @@ class LBFGSMatching(ImageAttack[OptionsT], Generic[OptionsT]):
         if span is None:
             return None
         arithmetic = model.in_double() if can_double(model) else model
-        grey = torch.full((options.restarts, len(span) * math.prod(model.shape)), 0.5)
-        grey = (grey + LIVELY * torch.randn_like(grey)).to(arithmetic.device, arithmetic.dtype)
-        return tell_apart(
-            arithmetic, update, span, grey, session,
-            inner=options.inner, iterations=options.iterations - 1, at_once=options.at_once, options=lbfgs,
-        )  # fmt: skip
+        search = SpanSearch(arithmetic, update, span, session, lbfgs, options.at_once)
+        return search.tell_apart(
+            options.restarts, options.inner, iterations=max(1, options.iterations - 1)
+        )
 
 
 class DLG(LBFGSMatching[DLGOptions]):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -31,6 +31,9 @@ _STEP = 10.0  # the span ends where singular values fall by so much: rounding fa
 _VARIED = 3e-3  # of the first singular value, what pictures must differ by: less is slow to follow
 _ENOUGH = 1e-9  # of the squared sine between the spans: near 75 dB
 _PATIENCE = 5  # outer iterations in which the distance must fall by a tenth
+_NOISE = 0.1  # on the grey start
+_STUCK = 1e-3  # a search that ends above is in a local minimum, and begins anew
+_ANEW = 4  # times at most
 _LEAST = 1e-8  # probability of a class: softmax scores stay finite
 
 
@@ -50,10 +53,15 @@ class Apart:
     values: Tensor
     iterations: int
 
+    def best(self) -> ImageCandidate:
+        """The batch of the best restart."""
+        best = int(self.values.argmin())
+        batch = ImageBatch(self.images[best], self.truths[best])
+        return ImageCandidate(batch, float(self.values[best]))
+
     def classes(self) -> list[int]:
         """The classes of the best restart's pictures, in order."""
-        best = self.truths[int(self.values.argmin())]
-        return sorted(int(label) for label in best.argmax(1))
+        return sorted(self.best().batch.classes)
 
     def points(self, labels: Sequence[int] | None) -> Tensor:
         """(R, D) points of the gradient matching: for fixed labels or, for None, with label scores."""
@@ -95,59 +103,94 @@ def feature_span(model: ImageModel, update: SharedUpdate) -> Tensor | None:
     return right[:count] if ends and varied else None
 
 
-def tell_apart(
-    model: ImageModel,
-    update: SharedUpdate,
-    span: Tensor,
-    start: Tensor,
-    session: ImageSession,
-    *,
-    inner: int,
-    iterations: int,
-    at_once: int | None,
-    options: LBFGSOptions,
-) -> Apart:
-    """Search for the pictures whose features span `span`, by L-BFGS.
+class SpanSearch:
+    """Searches for the pictures whose features span a gradient's rows, by L-BFGS from grey.
 
     Args:
         model: the public model, in the arithmetic of the search.
         update: the shared update.
         span: (B, F) from `feature_span`.
-        start: (R, B*C*H*W) brightnesses to start from.
         session: counts evaluations and hears of the progress.
-        inner: evaluations an outer iteration.
-        iterations: outer iterations at most.
-        at_once: restarts that one pass takes at most.
         options: how L-BFGS steps.
+        at_once: restarts that one pass takes at most.
     """
-    batch = (len(span), *model.shape)
-    gradient = update.gradients[f"{model.head}.weight"].to(start)
 
-    def distances(points: Tensor) -> Tensor:
-        session.evaluations += len(points)
-        features = _features(model, points.reshape(-1, *model.shape))
-        return span_distance(span.to(points), features.reshape(len(points), len(span), -1))
+    def __init__(
+        self,
+        model: ImageModel,
+        update: SharedUpdate,
+        span: Tensor,
+        session: ImageSession,
+        options: LBFGSOptions,
+        at_once: int | None = None,
+    ) -> None:
+        self._model = model
+        self._span = span.to(model.device, model.dtype)
+        self._gradient = update.gradients[f"{model.head}.weight"].to(self._span)
+        self._session = session
+        self._options = options
+        self._at_once = at_once
 
-    def told(iteration: int) -> Apart:
-        images = lbfgs.points.reshape(-1, *batch)
-        truths = torch.stack([_truths(model, gradient, one) for one in images])
+    def tell_apart(self, restarts: int, inner: int, iterations: int) -> Apart:
+        """Search, and begin anew where that ends in a local minimum.
+
+        Args:
+            restarts: R, starting points taken together.
+            inner: evaluations an outer iteration.
+            iterations: outer iterations at most, over all beginnings.
+        """
+        found = self._descend(restarts, inner, 0, iterations)
+        for _ in range(_ANEW):
+            if float(found.values.min()) < _STUCK or found.iterations >= iterations:
+                break
+            again = self._descend(restarts, inner, found.iterations, iterations)
+            best = min(again, found, key=lambda one: float(one.values.min()))
+            found = replace(best, iterations=again.iterations)
+        return found
+
+    def _descend(self, restarts: int, inner: int, begun: int, iterations: int) -> Apart:
+        count = len(self._span) * math.prod(self._model.shape)
+        start = 0.5 + _NOISE * torch.randn(restarts, count)
+        lbfgs = BatchedLBFGS(start.to(self._span), self._evaluate, self._options)
+        lowest: list[float] = []
+        for iteration in range(begun + 1, iterations + 1):
+            for _ in range(inner):
+                lbfgs.step()
+            found = self._apart(lbfgs, iteration)
+            lowest.append(float(found.values.min()))
+            self._session.progress(
+                found.best().to(self._model.dtype),
+                stage="span",
+                iteration=iteration,
+                total=iterations,
+            )
+            slow = len(lowest) > _PATIENCE and lowest[-1] > 0.9 * lowest[-1 - _PATIENCE]
+            if lowest[-1] < _ENOUGH or slow or bool(lbfgs.stalled.all()):
+                break
+        return found
+
+    def _evaluate(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        self._session.evaluations += len(points)
+        return value_and_slope(self._distances, points, self._at_once)
+
+    def _distances(self, points: Tensor) -> Tensor:
+        features = features_of(self._model, points.reshape(-1, *self._model.shape))
+        return span_distance(self._span, features.reshape(len(points), len(self._span), -1))
+
+    def _apart(self, lbfgs: BatchedLBFGS, iteration: int) -> Apart:
+        images = lbfgs.points.reshape(-1, len(self._span), *self._model.shape).clone()
+        truths = torch.stack([self._truths(one) for one in images])
         return Apart(images, truths, lbfgs.values, iteration)
 
-    lbfgs = BatchedLBFGS(start, lambda x: value_and_slope(distances, x, at_once), options)
-    lowest: list[float] = []
-    for iteration in range(1, iterations + 1):
-        for _ in range(inner):
-            lbfgs.step()
-        found = told(iteration)
-        best = int(found.values.argmin())
-        pixels, truths = found.images[best].clone(), found.truths[best]
-        lowest.append(float(found.values[best]))
-        candidate = ImageCandidate(ImageBatch(pixels, truths), lowest[-1]).to(model.dtype)
-        session.progress(candidate, stage="span", iteration=iteration, total=iterations)
-        slow = len(lowest) > _PATIENCE and lowest[-1] > 0.9 * lowest[-1 - _PATIENCE]
-        if lowest[-1] < _ENOUGH or slow or bool(lbfgs.stalled.all()):
-            break
-    return found
+    def _truths(self, images: Tensor) -> Tensor:
+        """The class probabilities (B, K) with which images (B, C, H, W) give the last layer's gradient."""
+        with torch.no_grad():
+            features = features_of(self._model, images)
+            shares = torch.linalg.lstsq(features.T, self._gradient.T).solution  # (B, K): d_i
+            probabilities = self._model.logits(images).softmax(1)
+            truths = (probabilities - len(images) * shares).clamp_min(_LEAST)
+            normalised: Tensor = truths / truths.sum(1, keepdim=True)
+            return normalised
 
 
 def span_distance(span: Tensor, features: Tensor) -> Tensor:
@@ -170,7 +213,7 @@ def span_distance(span: Tensor, features: Tensor) -> Tensor:
     return distance
 
 
-def _features(model: ImageModel, pixels: Tensor) -> Tensor:
+def features_of(model: ImageModel, pixels: Tensor) -> Tensor:
     """What the last linear layer sees of images (N, C, H, W): (N, F)."""
     seen: list[Tensor] = []
     head = model.module.get_submodule(str(model.head))
@@ -180,14 +223,3 @@ def _features(model: ImageModel, pixels: Tensor) -> Tensor:
     finally:
         handle.remove()
     return seen[-1]
-
-
-def _truths(model: ImageModel, gradient: Tensor, images: Tensor) -> Tensor:
-    """The class probabilities (B, K) with which images (B, C, H, W) give the last layer's gradient (K, F)."""
-    with torch.no_grad():
-        features = _features(model, images)
-        shares = torch.linalg.lstsq(features.T, gradient.T).solution  # (B, K): d_i
-        probabilities = model.logits(images).softmax(1)
-        truths = (probabilities - len(images) * shares).clamp_min(_LEAST)
-        normalised: Tensor = truths / truths.sum(1, keepdim=True)
-        return normalised
