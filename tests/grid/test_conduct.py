@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,20 @@ def test_a_run_that_takes_too_long_is_given_up(prepared: Prepared) -> None:
     record = carry_out(grid.runs[0])
     assert record.status == "failed"
     assert record.error == "given up after 0.001 s, the grid's time_limit"
+
+
+def test_nothing_on_the_way_takes_the_limit_for_its_own(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def guarded(*_: object) -> None:
+        try:
+            time.sleep(5)
+        except Exception as error:
+            raise ValueError("something else") from error
+
+    monkeypatch.setattr("textleak.audit.setup.private_text", guarded)
+    record = carry_out(prepared(time_limit=0.05).runs[0])
+    assert record.error == "given up after 0.05 s, the grid's time_limit"
 
 
 def test_a_watcher_hears_of_every_run(prepared: Prepared, inline: Any, tmp_path: Path) -> None:

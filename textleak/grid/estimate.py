@@ -13,9 +13,11 @@ from textleak.grid.plan import GridRun
 from textleak.grid.results import GridRecord
 
 # Seconds for one sentence on minilm, one core: means of CoLA sentences. Scaled to another model by
-# the size of its encoder and to a batch by its sentences, they are good to a factor of a few.
+# the size of its encoder and to a batch by a power of its sentences, they are good to a factor of a few.
 RECORDED = {"dlg": 10.0, "dlg-paper": 120.0, "subspace": 1.5, "auto": 2.0}
 RECORDED_STEP = {"tag": 0.15, "cosine": 0.08, "lamp": 0.09}  # of one iteration of one start
+# Batches of 1, 2 and 4 CoLA sentences took dlg 17, 122 and 1,259 s each, one core, other work beside.
+RECORDED_GROWTH = {"dlg": 3.0, "dlg-paper": 3.0}
 RECORDED_SIZE = 10.8e6
 
 Sort = tuple[str, str, str, int]
@@ -81,7 +83,8 @@ class Costs:
         size = self._sizes.get((cell.model, cell.task))
         if recorded is None or size is None:
             return None, False
-        return recorded * size / RECORDED_SIZE * len(run.config.sentences), False
+        batch = len(run.config.sentences) ** RECORDED_GROWTH.get(cell.attack, 1.0)
+        return recorded * size / RECORDED_SIZE * batch, False
 
     def estimate(self, runs: Iterable[GridRun]) -> Estimate:
         """What `runs` should take together."""

@@ -36,7 +36,7 @@ def carry_out(run: GridRun) -> GridRecord:
         started = time.perf_counter()
         with _limited(run.time_limit):
             return _done(run, model, started)
-    except Exception as error:
+    except (Exception, TimeLimit) as error:
         return failed(run, _one_line(error), time.perf_counter() - started)
 
 
@@ -52,8 +52,8 @@ def failed(run: GridRun, error: str, seconds: float = 0.0) -> GridRecord:
     )
 
 
-class TimeLimit(TextleakError):
-    """A run took longer than the grid allows."""
+class TimeLimit(BaseException):
+    """A run took longer than the grid allows: no `except Exception` on its way may take it for its own."""
 
 
 @contextmanager
@@ -107,6 +107,7 @@ def _done(run: GridRun, model: TextModel, started: float) -> GridRecord:
     return record
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return text if isinstance(error, TextleakError) else f"{type(error).__name__}: {text}"[:500]
+    plain = isinstance(error, TextleakError | TimeLimit)
+    return text if plain else f"{type(error).__name__}: {text}"[:500]

@@ -59,7 +59,7 @@ def test_the_rows_span_the_features_of_pictures_of_one_class() -> None:
         pytest.param(([0, 1], "lenet"), id="fewer features than brightnesses"),
         pytest.param(([0, 1], "lenet-unstrided", "default"), id="features in common"),
         pytest.param(([0, 1], "lenet-unstrided", "auto", "gaussian:std=1e-2"), id="noise"),
-        pytest.param(([0, 1, 2, 3, 4, 5],), id="as many pictures as classes"),
+        pytest.param(([0, 1, 2, 3] * 6,), id="too many pictures"),
     ],
 )
 def test_no_span_is_read_where_there_is_none(update: tuple[list[int], str]) -> None:
@@ -67,6 +67,20 @@ def test_no_span_is_read_where_there_is_none(update: tuple[list[int], str]) -> N
     assert feature_span(model, seen) is None
     with pytest.raises(UpdateError, match="start=gray does without"):
         attack("dlg", start="span")(model, seen)
+
+
+def test_as_many_pictures_as_classes_come_apart() -> None:
+    options = ImageModelOptions(name="lenet-unstrided", shape=(1, 8, 8), classes=4)
+    model = load_image_model(options)
+    client = ImageClient(model)
+    private = client.prepare(torch.rand(4, 1, 8, 8), [0, 1, 2, 3])
+    update = client.share(private)
+    span = feature_span(model, update)
+    assert span is not None
+    assert len(span) == 3
+    result = attack("idlg")(model, update, seed=0)
+    scores = audit(result, private).scores
+    assert all(score.psnr > 40 and score.label_match for score in scores)
 
 
 @pytest.mark.parametrize("name", ["dlg", "idlg"])

@@ -164,8 +164,8 @@ class LBFGSMatching(ImageAttack[OptionsT], Generic[OptionsT]):
         span = feature_span(model, update) if wanted else None
         if span is None and options.start == "span":
             raise UpdateError(
-                "start=span needs a batch of fewer pictures than classes, the last linear layer's gradient "
-                "without noise, and more features there than brightnesses; start=gray does without"
+                "start=span needs a batch, the last linear layer's gradient without noise, and many more "
+                "features there than an image has brightnesses; start=gray does without"
             )
         if span is None:
             return None

@@ -1,10 +1,10 @@
 """Pictures by the span of their features: a batch comes apart before anything is known of its labels.
 
 The last linear layer's weight gradient is G = sum_i d_i h_i^T, with h_i the features of picture i and d_i
-its (probabilities - truth) / B. Its rows span the features as long as the pictures stay fewer than the
-classes (Kariyappa et al. 2023, Cocktail Party Attack, section 3). Where a picture leaves more features
-than it has brightnesses, the span alone settles it: the pictures sought are those whose features span G's
-rows. The distance does not see how much of each row a picture makes up, so two pictures of one class,
+its (probabilities - truth) / B. Its rows lie in the span of the features, and fill it as long as the
+pictures stay fewer than the classes (Kariyappa et al. 2023, Cocktail Party Attack, section 3). Where the
+rows hold many more numbers than the pictures have brightnesses, that settles them: the pictures sought are
+those whose features span G's rows. The distance does not see how much of each row a picture makes up, so two pictures of one class,
 whose rows G all but adds up, are told apart by the faint rows of the other classes.
 """
 
@@ -28,6 +28,7 @@ from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate
 
 _STEP = 10.0  # the span ends where singular values fall by so much: rounding falls by 1e3 and more
+_EACH = 3  # numbers in the span a brightness: with 4 batches of 9 come apart, with 2.3 of 16 not
 _VARIED = 3e-3  # of the first singular value, what pictures must differ by: less is slow to follow
 _ENOUGH = 1e-9  # of the squared sine between the spans: near 75 dB
 _PATIENCE = 5  # outer iterations in which the distance must fall by a tenth
@@ -83,24 +84,25 @@ def feature_span(model: ImageModel, update: SharedUpdate) -> Tensor | None:
     """The span of a batch's features from the last layer's gradient, every row brought to one norm.
 
     Returns:
-        (B, F) orthonormal rows in float64. None for a single picture, where the last layer or its
-        gradient is missing, a picture has no more features than brightnesses, or the spectrum does
-        not end after B values (more pictures than classes, a defence's noise) or falls at once (the
-        features hardly depend on the picture, as with torch's default weights).
+        (r, F) orthonormal rows in float64, r the lesser of B and K - 1. None for a single picture,
+        where the last layer or its gradient is missing, the rows hold too few numbers for so many
+        brightnesses, or the spectrum does not end after r values (a defence's noise) or falls at
+        once (the features hardly depend on the picture, as with torch's default weights).
     """
     count = batch_size(update)
     weight = update.gradients.get(f"{model.head}.weight") if model.head else None
-    if count == 1 or weight is None or weight.shape[1] <= math.prod(model.shape):
+    if count == 1 or weight is None:
         return None
     rows = weight.double()
     norms = rows.norm(dim=1)
     rows = rows[norms > 0] / norms[norms > 0, None]
-    if len(rows) <= count:
+    rank = min(count, len(rows) - 1)  # the rows add up to nothing
+    if rank < 2 or rank * rows.shape[1] < _EACH * count * math.prod(model.shape):
         return None
     _, values, right = torch.linalg.svd(rows, full_matrices=False)
-    ends = float(values[count - 1]) > _STEP * float(values[count])
+    ends = float(values[rank - 1]) > _STEP * float(values[rank])
     varied = float(values[1]) > _VARIED * float(values[0])
-    return right[:count] if ends and varied else None
+    return right[:rank] if ends and varied else None
 
 
 class SpanSearch:
@@ -109,7 +111,7 @@ class SpanSearch:
     Args:
         model: the public model, in the arithmetic of the search.
         update: the shared update.
-        span: (B, F) from `feature_span`.
+        span: (r, F) from `feature_span`.
         session: counts evaluations and hears of the progress.
         options: how L-BFGS steps.
         at_once: restarts that one pass takes at most.
@@ -125,6 +127,7 @@ class SpanSearch:
         at_once: int | None = None,
     ) -> None:
         self._model = model
+        self._batch = (batch_size(update), *model.shape)
         self._span = span.to(model.device, model.dtype)
         self._gradient = update.gradients[f"{model.head}.weight"].to(self._span)
         self._session = session
@@ -149,8 +152,7 @@ class SpanSearch:
         return found
 
     def _descend(self, restarts: int, inner: int, begun: int, iterations: int) -> Apart:
-        count = len(self._span) * math.prod(self._model.shape)
-        start = 0.5 + _NOISE * torch.randn(restarts, count)
+        start = 0.5 + _NOISE * torch.randn(restarts, math.prod(self._batch))
         lbfgs = BatchedLBFGS(start.to(self._span), self._evaluate, self._options)
         lowest: list[float] = []
         for iteration in range(begun + 1, iterations + 1):
@@ -174,11 +176,11 @@ class SpanSearch:
         return value_and_slope(self._distances, points, self._at_once)
 
     def _distances(self, points: Tensor) -> Tensor:
-        features = features_of(self._model, points.reshape(-1, *self._model.shape))
-        return span_distance(self._span, features.reshape(len(points), len(self._span), -1))
+        features = features_of(self._model, points.reshape(-1, *self._batch[1:]))
+        return span_distance(self._span, features.reshape(len(points), self._batch[0], -1))
 
     def _apart(self, lbfgs: BatchedLBFGS, iteration: int) -> Apart:
-        images = lbfgs.points.reshape(-1, len(self._span), *self._model.shape).clone()
+        images = lbfgs.points.reshape(-1, *self._batch).clone()
         truths = torch.stack([self._truths(one) for one in images])
         return Apart(images, truths, lbfgs.values, iteration)
 
@@ -194,14 +196,14 @@ class SpanSearch:
 
 
 def span_distance(span: Tensor, features: Tensor) -> Tensor:
-    """The sum of squared sines of the angles between two spans: 0 where they are one.
+    """The sum of squared sines of the angles between two spans: 0 where one holds the other.
 
     Args:
-        span: (B, F) orthonormal rows.
+        span: (r, F) orthonormal rows.
         features: (R, B, F).
 
     Returns:
-        (R,), 0 to B, differentiable in `features`.
+        (R,), 0 to r, differentiable in `features`.
 
     >>> span_distance(torch.eye(2, 3), torch.tensor([[[5.0, 1.0, 0.0], [0.0, 2.0, 0.0]]])).abs() < 1e-6
     tensor([True])
