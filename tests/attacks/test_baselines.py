@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from tests.sharing import PrivateBatch, share
 from textleak.attacks import ATTACKS
 from textleak.attacks.base import Session
 from textleak.attacks.descent.descent import make_objective
@@ -16,7 +17,6 @@ from textleak.attacks.descent.tag import layer_weights
 from textleak.attacks.lamp import LampOptions
 from textleak.attacks.lamp.reordering import reorderings
 from textleak.attacks.lamp.sentences import Sentences
-from textleak.client import Client, PrivateBatch
 from textleak.errors import ModelError
 from textleak.events import Event, Iteration
 from textleak.gradients import Distance, EngineMatcher, OracleMatcher
@@ -35,9 +35,7 @@ SHORT: dict[str, dict[str, Any]] = {
 
 
 def shared(model: TextModel, *sentences: str) -> tuple[PrivateBatch, SharedUpdate]:
-    client = Client(model, threat_model=ThreatModel(labels=True))
-    private = client.prepare(list(sentences))
-    return private, client.share(private)
+    return share(model, sentences, threat_model=ThreatModel(labels=True))
 
 
 def attack(

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from tests.sharing import PrivateBatch, share
 from textleak.attacks.base import Attack
 from textleak.attacks.dlg import Dlg, DlgOptions, DlgPaper, DlgPaperOptions
-from textleak.client import Client, ClientOptions, PrivateBatch
 from textleak.defences import on_update
 from textleak.errors import UpdateError
 from textleak.events import Event, Iteration
@@ -31,9 +31,7 @@ def shared(
     seed: int = 0,
     **granted: Any,
 ) -> tuple[PrivateBatch, SharedUpdate]:
-    client = Client(model, ClientOptions(seed=seed), ThreatModel(**granted))
-    private = client.prepare(list(sentences))
-    return private, client.share(private)
+    return share(model, sentences, seed=seed, threat_model=ThreatModel(**granted))
 
 
 def attack(model: TextModel, update: SharedUpdate, **options: Any) -> Reconstruction:

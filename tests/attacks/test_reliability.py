@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.sharing import PrivateBatch, share
 from textleak.attacks.reliability import reliability_warnings, tied
 from textleak.attacks.verification import verify
-from textleak.client import Client, PrivateBatch
 from textleak.defences import Defences
 from textleak.models import TextModel, TokenBatch
 from textleak.threat_model import ThreatModel
@@ -21,11 +21,8 @@ SENTENCE = "the cat broke a cup and ran on the mat ."
 def shared(
     model: TextModel, *defences: str, lengths: bool = True
 ) -> tuple[PrivateBatch, SharedUpdate]:
-    client = Client(
-        model, threat_model=ThreatModel(lengths=lengths), defences=Defences.parse(defences)
-    )
-    private = client.prepare([SENTENCE])
-    return private, client.share(private)
+    threat = ThreatModel(lengths=lengths)
+    return share(model, [SENTENCE], threat_model=threat, defences=Defences.parse(defences))
 
 
 def warnings(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> str:

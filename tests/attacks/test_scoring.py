@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.sharing import PrivateBatch, share
 from textleak.attacks.scoring import BatchScorer
-from textleak.client import Client, PrivateBatch
 from textleak.gradients import Distance, EngineMatcher, OracleMatcher
 from textleak.models import TextModel, TokenBatch
 
@@ -26,9 +26,8 @@ def other_batches(private: PrivateBatch, count: int) -> list[TokenBatch]:
 @pytest.mark.parametrize("task", ["mlm", "classifier"])
 def test_chunks_equal_the_oracle_one_by_one(task: str, request: pytest.FixtureRequest) -> None:
     model: TextModel = request.getfixturevalue(task)
-    client = Client(model)
-    private = client.prepare(SENTENCES)
-    shared = client.share(private).gradients
+    private, update = share(model, SENTENCES)
+    shared = update.gradients
     batches = other_batches(private, 4)
     distance = Distance("relative-l2")
     found = BatchScorer(model, EngineMatcher(model.module, shared, distance), chunk=3)(batches)

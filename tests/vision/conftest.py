@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.vision.sharing import PrivateImages, share
 from textleak.update import SharedUpdate
-from textleak.vision.client import ImageClient, PrivateImages
 from textleak.vision.models import ImageModel, ImageModelOptions, load_image_model
 from textleak.vision.pixels import to_picture
 
@@ -42,9 +42,7 @@ def lenet() -> ImageModel:
 @pytest.fixture
 def shared(lenet: ImageModel, pixels: Tensor) -> tuple[PrivateImages, SharedUpdate]:
     """The truth, and what its client shares."""
-    client = ImageClient(lenet)
-    private = client.prepare(pixels, [2])
-    return private, client.share(private)
+    return share(lenet, pixels, [2])
 
 
 @pytest.fixture

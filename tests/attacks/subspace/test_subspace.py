@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.sharing import PrivateBatch, share
 from textleak.attacks.subspace import Subspace, SubspaceOptions
-from textleak.client import Client, PrivateBatch
 from textleak.defences import Defences
 from textleak.events import Event
 from textleak.models import ModelOptions, TextModel, load_model
@@ -45,17 +45,15 @@ def attacked(
     model: TextModel, sentences: list[str], labels: list[int] | None = None, **granted: Any
 ) -> tuple[PrivateBatch, Reconstruction]:
     threat = ThreatModel(**{"lengths": False, "batch_size": False, **granted})
-    client = Client(model, threat_model=threat)
-    private = client.prepare(sentences, labels)
-    return private, Subspace(SubspaceOptions())(model, client.share(private))
+    private, update = share(model, sentences, labels, threat_model=threat)
+    return private, Subspace(SubspaceOptions())(model, update)
 
 
 def lossy(
     model: TextModel, sentences: list[str], labels: list[int], change: Callable[[Tensor], Tensor]
 ) -> tuple[PrivateBatch, Reconstruction]:
-    client = Client(model, threat_model=ThreatModel(lengths=False, batch_size=False))
-    private = client.prepare(sentences, labels)
-    update = client.share(private)
+    threat = ThreatModel(lengths=False, batch_size=False)
+    private, update = share(model, sentences, labels, threat_model=threat)
     changed = {name: change(gradient) for name, gradient in update.gradients.items()}
     return private, Subspace(SubspaceOptions())(model, replace(update, gradients=changed))
 
@@ -142,9 +140,8 @@ def test_one_sentence_under_noise_comes_back(classifier: TextModel) -> None:
 def test_a_masked_sentence_comes_back_under_a_defence(
     masked: TextModel, defence: str, proven: bool
 ) -> None:
-    client = Client(masked, defences=Defences.parse([defence]))
-    private = client.prepare(BATCH[2:3])
-    found = Subspace(SubspaceOptions())(masked, client.share(private))
+    private, update = share(masked, BATCH[2:3], defences=Defences.parse([defence]))
+    found = Subspace(SubspaceOptions())(masked, update)
     assert is_exact(private, found)
     assert found.verified == proven
 
@@ -157,8 +154,7 @@ def test_noise_that_hides_everything_gives_no_error(classifier: TextModel) -> No
 
 def test_progress_grows_a_sentence_at_a_time(classifier: TextModel) -> None:
     events: list[Event] = []
-    client = Client(classifier)
-    update = client.share(client.prepare(BATCH, [0, 0, 1, 1]))
+    _, update = share(classifier, BATCH, [0, 0, 1, 1])
     Subspace(SubspaceOptions())(classifier, update, on_event=events.append)
     counts = [len(event.texts) for event in events if event.kind == "iteration"]
     assert counts == sorted(counts)

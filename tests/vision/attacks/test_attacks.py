@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from tests.vision.conftest import blobs
+from tests.vision.sharing import PrivateImages, scores, share
 from textleak.defences import on_update
 from textleak.errors import ConfigError, ModelError, UpdateError
 from textleak.threat_model import ThreatModel
@@ -19,9 +20,7 @@ from textleak.vision.attacks.base import ImageSession
 from textleak.vision.attacks.dlg import DLGOptions
 from textleak.vision.attacks.inverting import total_variation
 from textleak.vision.attacks.labels import read_off_labels
-from textleak.vision.audit import audit
 from textleak.vision.batch import ImageBatch
-from textleak.vision.client import ImageClient, PrivateImages
 from textleak.vision.events import ImageEvent, parse_image_event
 from textleak.vision.models import ImageModel, ImageModelOptions, load_image_model
 from textleak.vision.reconstruction import ImageCandidate
@@ -38,9 +37,7 @@ def attack(name: str, **options: Any) -> ImageAttack[Any]:
 def perceptron(pixels: Tensor, label: int = 2) -> tuple[ImageModel, PrivateImages, SharedUpdate]:
     shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
     model = load_image_model(ImageModelOptions(name="mlp", shape=shape, classes=4))
-    client = ImageClient(model)
-    private = client.prepare(pixels, [label] * len(pixels))
-    return model, private, client.share(private)
+    return model, *share(model, pixels, [label] * len(pixels))
 
 
 @pytest.mark.parametrize("name", IMAGE_ATTACKS.names())
@@ -78,7 +75,7 @@ def test_lenet_gives_its_image_and_label_back(
 ) -> None:
     private, update = shared
     result = attack(name, restarts=2)(lenet, update, seed=0)
-    (score,) = audit(result, private).scores
+    (score,) = scores(result, private)
     assert score.psnr > 40
     assert score.label_match
     assert result.verified
@@ -89,10 +86,9 @@ def test_a_batch_comes_back_from_the_network_without_strides() -> None:
     options = ImageModelOptions(name="lenet-unstrided", shape=(1, 12, 12), classes=4)
     model = load_image_model(options)
     assert all(layer.stride == (1, 1) for layer in model.module if isinstance(layer, nn.Conv2d))
-    private = ImageClient(model).prepare(blobs(3), [0, 1, 3])
-    result = attack("idlg")(model, ImageClient(model).share(private), seed=0)
-    scores = audit(result, private).scores
-    assert all(score.psnr > 40 and score.label_match for score in scores)
+    private, update = share(model, blobs(3), [0, 1, 3])
+    result = attack("idlg")(model, update, seed=0)
+    assert all(score.psnr > 40 and score.label_match for score in scores(result, private))
     assert result.verified
 
 
@@ -100,9 +96,7 @@ def test_an_image_with_hardly_a_gradient_is_never_verified(lenet: ImageModel) ->
     head = lenet.module.get_submodule(lenet.head or "")
     with torch.no_grad():
         head.bias[2] += 40  # type: ignore[operator,index]
-    client = ImageClient(lenet)
-    private = client.prepare(blobs(2), [1, 2])
-    update = client.share(private)
+    private, update = share(lenet, blobs(2), [1, 2])
 
     class Half(ImageAttack[DLGOptions]):
         name = "half"
@@ -120,9 +114,7 @@ def test_an_image_with_hardly_a_gradient_is_never_verified(lenet: ImageModel) ->
 
 
 def test_the_images_of_a_batch_are_updated_one_at_a_time(lenet: ImageModel) -> None:
-    client = ImageClient(lenet)
-    private = client.prepare(torch.rand(2, 1, 12, 12), [1, 3])
-    update = client.share(private)
+    _, update = share(lenet, torch.rand(2, 1, 12, 12), [1, 3])
     one, both = (
         attack("dlg", schedule="one-at-a-time", iterations=iterations)(lenet, update).candidate
         for iterations in (1, 2)
@@ -138,7 +130,7 @@ def test_inverting_finds_the_image_up_to_its_prior(
     private, update = shared
     options = {"iterations": 300, "total_variation": 1e-4, "restarts": 1}
     result = attack("inverting", **options)(lenet, update, seed=0)
-    assert audit(result, private).scores[0].psnr > 15
+    assert scores(result, private)[0].psnr > 15
     pixels = result.candidate.batch.pixels
     assert 0 <= pixels.min() <= pixels.max() <= 1
 
@@ -161,9 +153,8 @@ def test_the_analytic_recovery_is_exact_and_needs_a_linear_layer(
 def test_the_analytic_recovery_undoes_the_normalisation() -> None:
     module = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.Tanh(), nn.Linear(4, 3))
     model = ImageModel(module, (3, 2, 2), 3, mean=(0.5, 0.4, 0.3), spread=(0.2, 0.3, 0.4))
-    client = ImageClient(model)
-    private = client.prepare(torch.rand(1, 3, 2, 2), [1])
-    result = attack("analytic")(model, client.share(private))
+    private, update = share(model, torch.rand(1, 3, 2, 2), [1])
+    result = attack("analytic")(model, update)
     torch.testing.assert_close(result.candidate.batch.pixels, private.batch.pixels)
 
 
@@ -181,15 +172,14 @@ def test_the_label_of_one_image_is_read_off(pixels: Tensor, label: int) -> None:
 
 def test_the_labels_of_a_batch_are_counted() -> None:
     model = load_image_model(ImageModelOptions(name="mlp", shape=(1, 12, 12), classes=10))
-    client = ImageClient(model)
     labels = [7, 7, 1, 4]
-    private = client.prepare(torch.rand(4, 1, 12, 12), labels)
-    assert read_off_labels(model, client.share(private), 4) == sorted(labels)
+    _, update = share(model, torch.rand(4, 1, 12, 12), labels)
+    assert read_off_labels(model, update, 4) == sorted(labels)
 
 
 def test_granted_labels_are_used(lenet: ImageModel, pixels: Tensor) -> None:
-    client = ImageClient(lenet, ThreatModel(lengths=False, labels=True))
-    update = client.share(client.prepare(pixels, [3]))
+    granted = ThreatModel(lengths=False, labels=True)
+    _, update = share(lenet, pixels, [3], threat_model=granted)
     result = attack("dlg", iterations=1)(lenet, update)
     assert result.candidate.batch.classes == [3]
     assert result.candidate.batch.labels.dim() == 1
@@ -232,20 +222,18 @@ def test_gauss_newton_coordinates_finish_a_slow_search(
         attack("dlg", iterations=8, precondition=precondition)(lenet, update)
         for precondition in (0, 4)
     )
-    assert audit(conditioned, private).scores[0].psnr > 60
+    assert scores(conditioned, private)[0].psnr > 60
     assert conditioned.candidate.objective < 0.1 * plain.candidate.objective
 
 
 def test_gauss_newton_recovers_from_a_deep_network_in_float32(pixels: Tensor) -> None:
     model = load_image_model(ImageModelOptions(name="resnet20", shape=(1, 7, 7), classes=4))
-    client = ImageClient(model)
-    private = client.prepare(pixels[..., 2:9, 2:9], [2])
-    update = client.share(private)
+    private, update = share(model, pixels[..., 2:9, 2:9], [2])
     begun = attack("idlg", iterations=2)(model, update)
     assert begun.gradient_error < 1e-3  # the large tensors hardly see the picture
     assert not begun.verified
     result = attack("idlg", iterations=25)(model, update)
-    assert audit(result, private).scores[0].psnr > 40
+    assert scores(result, private)[0].psnr > 40
     assert result.verified
 
 

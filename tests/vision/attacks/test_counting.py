@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.vision.conftest import blobs
+from tests.vision.sharing import share
 from textleak.vision.attacks.counting import most_numbers, unsettled
 from textleak.vision.batch import ImageBatch
-from textleak.vision.client import ImageClient
 from textleak.vision.models import ImageModel, ImageModelOptions, load_image_model
 
 
@@ -34,9 +34,8 @@ def rank(model: ImageModel, pixels: Tensor, labels: list[int], shared: set[str])
 
 def test_the_bound_holds_and_is_met_by_a_narrow_layer() -> None:
     model = narrow()
-    client = ImageClient(model)
     pixels = blobs(2).double()
-    whole = client.share(client.prepare(pixels, [0, 1]))
+    _, whole = share(model, pixels, [0, 1])
     behind = {name: g for name, g in whole.gradients.items() if name.startswith("3.")}
     update = type(whole)(behind, whole.metadata)
     assert most_numbers(model, update) == 2 * 3
@@ -47,9 +46,8 @@ def test_the_bound_holds_and_is_met_by_a_narrow_layer() -> None:
 def test_strides_lose_a_colour_batch() -> None:
     options = ImageModelOptions(name="lenet", shape=(3, 32, 32), classes=10)
     model = load_image_model(options)
-    client = ImageClient(model)
     for count, held in ((1, 3072), (2, 2 * 768 + 4524), (4, 4 * 768 + 4524)):
-        update = client.share(client.prepare(torch.rand(count, 3, 32, 32), list(range(count))))
+        _, update = share(model, torch.rand(count, 3, 32, 32), list(range(count)))
         assert most_numbers(model, update) == held
         assert bool(unsettled(model, update)) == (count > 1)
 
@@ -67,6 +65,5 @@ def test_a_model_that_is_no_chain_is_not_warned_about() -> None:
             return logits
 
     model = ImageModel(Wrapped(), chain.shape, chain.classes)
-    client = ImageClient(model)
-    update = client.share(client.prepare(blobs(2).double(), [0, 1]))
+    _, update = share(model, blobs(2).double(), [0, 1])
     assert unsettled(model, update) == ()

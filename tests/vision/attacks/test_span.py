@@ -8,15 +8,20 @@ from scipy.linalg import subspace_angles
 
 from tests.vision.attacks.test_attacks import attack
 from tests.vision.conftest import blobs
+from tests.vision.sharing import PrivateImages, scores, share
 from textleak.defences import Defences
 from textleak.errors import UpdateError
 from textleak.optim import LBFGSOptions
 from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageSession, told_apart, verify
-from textleak.vision.attacks.span import Apart, SpanSearch, feature_span, features_of, span_distance
-from textleak.vision.audit import audit
+from textleak.vision.attacks.span import (
+    Apart,
+    SpanSearch,
+    feature_span,
+    features_and_scores,
+    span_distance,
+)
 from textleak.vision.batch import ImageBatch
-from textleak.vision.client import ImageClient, PrivateImages
 from textleak.vision.models import ImageModel, ImageModelOptions, load_image_model
 
 
@@ -25,9 +30,8 @@ def shared(
 ) -> tuple[ImageModel, PrivateImages, SharedUpdate]:
     options = ImageModelOptions(name=name, shape=(1, 12, 12), classes=6, init=init)
     model = load_image_model(options)
-    client = ImageClient(model, defences=Defences.parse(list(defences)))
-    private = client.prepare(blobs(len(labels)), labels)
-    return model, private, client.share(private)
+    defended = Defences.parse(list(defences))
+    return model, *share(model, blobs(len(labels)), labels, defences=defended)
 
 
 @pytest.mark.parametrize(("count", "width"), [(1, 5), (2, 7), (4, 40)])
@@ -42,13 +46,13 @@ def test_the_distance_is_that_of_principal_angles(count: int, width: int) -> Non
     assert float(span_distance(span, mixed[None])) < 1e-20
 
 
-def test_the_rows_span_the_features_of_pictures_of_one_class() -> None:
+def test_the_rows_span_the_features_and_scores_pictures_of_one_class() -> None:
     model, private, update = shared([1, 1, 1, 4])
     span = feature_span(model, update)
     assert span is not None
     assert torch.allclose(span @ span.T, torch.eye(4, dtype=torch.float64))
     with torch.no_grad():
-        features = features_of(model, private.batch.pixels)
+        features, _ = features_and_scores(model, private.batch.pixels)
     assert float(span_distance(span, features.double()[None])) < 1e-6
 
 
@@ -72,23 +76,19 @@ def test_no_span_is_read_where_there_is_none(update: tuple[list[int], str]) -> N
 def test_as_many_pictures_as_classes_come_apart() -> None:
     options = ImageModelOptions(name="lenet-unstrided", shape=(1, 8, 8), classes=4)
     model = load_image_model(options)
-    client = ImageClient(model)
-    private = client.prepare(torch.rand(4, 1, 8, 8), [0, 1, 2, 3])
-    update = client.share(private)
+    private, update = share(model, torch.rand(4, 1, 8, 8), [0, 1, 2, 3])
     span = feature_span(model, update)
     assert span is not None
     assert len(span) == 3
     result = attack("idlg")(model, update, seed=0)
-    scores = audit(result, private).scores
-    assert all(score.psnr > 40 and score.label_match for score in scores)
+    assert all(score.psnr > 40 and score.label_match for score in scores(result, private))
 
 
 @pytest.mark.parametrize("name", ["dlg", "idlg"])
 def test_two_pictures_of_one_class_come_back(name: str) -> None:
     model, private, update = shared([3, 3, 0])
     result = attack(name)(model, update, seed=0)
-    scores = audit(result, private).scores
-    assert all(score.psnr > 40 and score.label_match for score in scores)
+    assert all(score.psnr > 40 and score.label_match for score in scores(result, private))
     assert sorted(result.candidate.batch.classes) == [0, 3, 3]
     assert result.verified
 
@@ -121,14 +121,14 @@ def test_a_search_that_ends_in_a_local_minimum_begins_anew(
     model, _, update = shared([3, 3, 0])
     span = feature_span(model, update)
     assert span is not None
-    monkeypatch.setattr("textleak.vision.attacks.span._NOISE", 0.0)  # equal pictures stay equal
+    monkeypatch.setattr("textleak.vision.attacks.span.LIVELY", 0.0)  # equal pictures stay equal
     session = ImageSession(None)
     search = SpanSearch(model.in_double(), update, span, session, LBFGSOptions())
     stuck = search.tell_apart(1, inner=20, iterations=60)
     assert float(stuck.values.min()) > 1e-3
     draws = iter([0.0, 0.1])
     randn = torch.randn
-    monkeypatch.setattr("textleak.vision.attacks.span._NOISE", 1.0)
+    monkeypatch.setattr("textleak.vision.attacks.span.LIVELY", 1.0)
     monkeypatch.setattr(torch, "randn", lambda *size: next(draws) * randn(*size))
     torch.manual_seed(0)
     found = search.tell_apart(1, inner=20, iterations=60)
