@@ -83,7 +83,7 @@ class Costs:
         size = self._sizes.get((cell.model, cell.task))
         if recorded is None or size is None:
             return None, False
-        batch = len(run.config.sentences) ** RECORDED_GROWTH.get(cell.attack, 1.0)
+        batch = len(run.config.sentences) ** RECORDED_GROWTH.get(run.config.attack, 1.0)
         return recorded * size / RECORDED_SIZE * batch, False
 
     def estimate(self, runs: Iterable[GridRun]) -> Estimate:

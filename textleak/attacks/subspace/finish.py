@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from textleak.attacks.subspace.sentences import pad_sentences
@@ -13,6 +12,7 @@ from textleak.evidence.labels import class_counts, logit_gradients
 from textleak.evidence.masks import label_counts, loss_bearing
 from textleak.models import bert_parts as parts
 from textleak.models.batch import IGNORED, TokenBatch
+from textleak.models.inputs import inputs_of
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate
 from textleak.update import SharedUpdate
@@ -29,15 +29,10 @@ def finish_classification(
     """Labels and repeats of the distinct sentences found, each with its tokens' confidence."""
     sentences = list(confidence)
     ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
-    states: list[Tensor] = []
     classifier = model.module.get_submodule(parts.CLASSIFIER.rstrip("."))
-    handle = classifier.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0]))
-    try:
-        with torch.no_grad():
-            encoded = model.adapter.encode(model.module, input_ids=ids, attention_mask=mask)
-            logits = model.adapter.head(model.module, encoded, model.task)
-    finally:
-        handle.remove()
+    with torch.no_grad(), inputs_of(classifier) as states:
+        encoded = model.adapter.encode(model.module, input_ids=ids, attention_mask=mask)
+        logits = model.adapter.head(model.module, encoded, model.task)
     shared = update.gradients
     weight = shared.get(parts.CLASSIFIER + "weight")
     granted = update.metadata.batch_size

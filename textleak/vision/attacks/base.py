@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import ClassVar, Generic, TypeVar, final
 
@@ -175,5 +176,10 @@ def _gradients(model: ImageModel, batch: ImageBatch) -> dict[str, Tensor]:
     return parameter_gradients(model.module, model.loss(batch), model.parameters)
 
 
-def _norm(gradients: dict[str, Tensor]) -> float:
-    return math.sqrt(sum(float(g.double().square().sum()) for g in gradients.values()))
+def _norm(gradients: Mapping[str, Tensor]) -> float:
+    return math.sqrt(squared_norm(gradients))
+
+
+def squared_norm(gradients: Mapping[str, Tensor]) -> float:
+    """The squared norm of all gradients together: the L2 distance of a zero gradient."""
+    return float(sum(gradient.double().square().sum() for gradient in gradients.values()))

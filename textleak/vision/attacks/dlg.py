@@ -17,12 +17,12 @@ from textleak.vision.attacks.base import ImageAttack, ImageSession
 from textleak.vision.attacks.labels import known_labels
 from textleak.vision.attacks.objective import ImageObjective, point_size
 from textleak.vision.attacks.search import JointSearch, NewtonSearch, Search, TurnSearch
-from textleak.vision.attacks.span import Apart, SpanSearch, feature_span
+from textleak.vision.attacks.span import LIVELY, Apart, SpanSearch, feature_span
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate
 
 LARGEST = 4096  # variables of a Gauss-Newton matrix: its square in memory, its cube in time
-LIVELY, CALM = 0.1, 0.01  # noise on the grey start; Gauss-Newton goes straighter from a calm one
+CALM = 0.01  # noise on the grey start of Gauss-Newton, which goes straighter from a calm one
 SMALL = 200_000  # parameters; float64 costs these models a fifth more time
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from textleak.gradients import Distance, EngineMatcher, Recorder, value_and_slope
 from textleak.gradients.curvature import FoldedGradients, Share
 from textleak.update import SharedUpdate
-from textleak.vision.attacks.base import ImageSession
+from textleak.vision.attacks.base import ImageSession, squared_norm
 from textleak.vision.attacks.counting import batch_size
 from textleak.vision.batch import ImageBatch
 from textleak.vision.models.image_model import ImageModel
@@ -145,8 +145,3 @@ def point_size(model: ImageModel, update: SharedUpdate, labels: Sequence[int] | 
     """D: brightnesses, and label scores where the labels are not fixed."""
     each = math.prod(model.shape) + (model.classes if labels is None else 0)
     return batch_size(update) * each
-
-
-def squared_norm(gradients: Mapping[str, Tensor]) -> float:
-    """The squared norm of all gradients together: the L2 distance of a zero gradient."""
-    return float(sum(gradient.double().square().sum() for gradient in gradients.values()))

@@ -19,6 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from textleak.gradients import value_and_slope
+from textleak.models.inputs import inputs_of
 from textleak.optim import BatchedLBFGS, LBFGSOptions
 from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageSession
@@ -27,12 +28,12 @@ from textleak.vision.batch import ImageBatch
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate
 
+LIVELY = 0.1  # noise on the grey start
 _STEP = 10.0  # the span ends where singular values fall by so much: rounding falls by 1e3 and more
 _EACH = 3  # numbers in the span a brightness: with 4 batches of 9 come apart, with 2.3 of 16 not
 _VARIED = 3e-3  # of the first singular value, what pictures must differ by: less is slow to follow
 _ENOUGH = 1e-9  # of the squared sine between the spans: near 75 dB
 _PATIENCE = 5  # outer iterations in which the distance must fall by a tenth
-_NOISE = 0.1  # on the grey start
 _STUCK = 1e-3  # a search that ends above is in a local minimum, and begins anew
 _ANEW = 4  # times at most
 _LEAST = 1e-8  # probability of a class: softmax scores stay finite
@@ -152,7 +153,7 @@ class SpanSearch:
         return found
 
     def _descend(self, restarts: int, inner: int, begun: int, iterations: int) -> Apart:
-        start = 0.5 + _NOISE * torch.randn(restarts, math.prod(self._batch))
+        start = 0.5 + LIVELY * torch.randn(restarts, math.prod(self._batch))
         lbfgs = BatchedLBFGS(start.to(self._span), self._evaluate, self._options)
         lowest: list[float] = []
         for iteration in range(begun + 1, iterations + 1):
@@ -176,7 +177,7 @@ class SpanSearch:
         return value_and_slope(self._distances, points, self._at_once)
 
     def _distances(self, points: Tensor) -> Tensor:
-        features = features_of(self._model, points.reshape(-1, *self._batch[1:]))
+        features, _ = features_and_scores(self._model, points.reshape(-1, *self._batch[1:]))
         return span_distance(self._span, features.reshape(len(points), self._batch[0], -1))
 
     def _apart(self, lbfgs: BatchedLBFGS, iteration: int) -> Apart:
@@ -187,10 +188,9 @@ class SpanSearch:
     def _truths(self, images: Tensor) -> Tensor:
         """The class probabilities (B, K) with which images (B, C, H, W) give the last layer's gradient."""
         with torch.no_grad():
-            features = features_of(self._model, images)
+            features, scores = features_and_scores(self._model, images)
             shares = torch.linalg.lstsq(features.T, self._gradient.T).solution  # (B, K): d_i
-            probabilities = self._model.logits(images).softmax(1)
-            truths = (probabilities - len(images) * shares).clamp_min(_LEAST)
+            truths = (scores.softmax(1) - len(images) * shares).clamp_min(_LEAST)
             normalised: Tensor = truths / truths.sum(1, keepdim=True)
             return normalised
 
@@ -215,13 +215,8 @@ def span_distance(span: Tensor, features: Tensor) -> Tensor:
     return distance
 
 
-def features_of(model: ImageModel, pixels: Tensor) -> Tensor:
-    """What the last linear layer sees of images (N, C, H, W): (N, F)."""
-    seen: list[Tensor] = []
-    head = model.module.get_submodule(str(model.head))
-    handle = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    try:
-        model.logits(pixels)
-    finally:
-        handle.remove()
-    return seen[-1]
+def features_and_scores(model: ImageModel, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """What the last linear layer sees of images (N, C, H, W) and makes of it: (N, F) and (N, K)."""
+    with inputs_of(model.module.get_submodule(str(model.head))) as seen:
+        scores = model.logits(pixels)
+    return seen[-1], scores
