@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from textleak.bounds import SEEDS
+
 from . import options as o
 from .output import Output
 
@@ -42,7 +44,9 @@ def matching(
     rounds: Annotated[int, typer.Option(min=1, help="Alternating rounds; medians count.")] = 5,
     threads: o.Threads = None,
     device: o.Device = None,
-    seed: Annotated[int, typer.Option(help="Seeds weights, words and dummies.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=SEEDS - 1, help="Seeds weights, words and dummies.")
+    ] = 0,
     json: o.Json = None,
 ) -> None:
     """Time one distance and its gradient: the engine beside double backward, in one process.

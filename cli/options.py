@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 import typer
 import yaml
 
-from textleak.config import RunConfig
+from textleak.bounds import MOST_THREADS
+from textleak.config import MOST, RunConfig
 from textleak.errors import ConfigError
+from textleak.yaml_values import parse_yaml
 
 from .config_file import read_config
 
@@ -68,7 +70,8 @@ Task: TypeAlias = Annotated[
 ]
 Device: TypeAlias = Annotated[str | None, _option("--device", help="cpu, cuda …", panel=MODEL)]
 Threads: TypeAlias = Annotated[
-    int | None, _option("--threads", min=1, help="Threads for torch.", panel=MODEL)
+    int | None,
+    _option("--threads", min=1, max=MOST_THREADS, help="Threads for torch.", panel=MODEL),
 ]
 Dropout: TypeAlias = Annotated[
     bool | None,
@@ -143,7 +146,8 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
         if not equals or not key.strip():
             raise ConfigError(f"--set expects key=value, got {setting!r}")
         try:
-            parsed[key.strip()] = yaml.safe_load(value)
+            parsed[key.strip()] = parse_yaml(value)[0]
         except yaml.YAMLError as error:
-            raise ConfigError(f"--set {key}: cannot read the value {value!r}") from error
+            what = getattr(error, "problem", None) or "not text"
+            raise ConfigError(f"--set {key}: cannot read {value[:MOST]!r}: {what}") from error
     return parsed

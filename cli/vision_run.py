@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 from textleak.audit.setup import checked_device
-from textleak.config import problem
+from textleak.config import validated
 from textleak.defences import Defences
 from textleak.errors import ConfigError, unknown
 from textleak.report.header import RunHeader, versions
@@ -55,10 +54,7 @@ def prepare(given: dict[str, Any]) -> ImageRun:
         DataError: pictures that cannot be used.
         ModelError: a model that cannot be loaded.
     """
-    try:
-        config = ImageRunConfig(**given)
-    except ValidationError as error:
-        raise ConfigError(problem(error, ImageRunConfig)[1]) from error
+    config = validated(ImageRunConfig, given)
     attack = _build_attack(config)
     defences = Defences.parse(config.defences)
     if config.threads is not None:
@@ -126,10 +122,7 @@ def _build_attack(config: ImageRunConfig) -> ImageAttack[Any]:
     for key in config.options:
         if key not in schema.model_fields:
             raise ConfigError(unknown(f"option of {config.attack}", key, schema.model_fields))
-    try:
-        return kind(schema(**config.options))
-    except ValidationError as error:
-        raise ConfigError(f"option of {config.attack}: {problem(error, schema)[1]}") from error
+    return kind(validated(schema, config.options, f"option of {config.attack}: "))
 
 
 def _labels(config: ImageRunConfig, images: LoadedImages) -> list[int | None]:

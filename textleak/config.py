@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from textleak.bounds import Classes, Seed, Threads, unfit
 from textleak.errors import ConfigError, unknown
 from textleak.threat_model import ThreatModel
 
 Labels = Literal["joint", "analytic", "known"]
 MOST = 80  # characters of a wrong value that an error shows
+Schema = TypeVar("Schema", bound=BaseModel)
 
 
 class RunConfig(BaseModel):
@@ -49,9 +51,9 @@ class RunConfig(BaseModel):
     classes: tuple[int, ...] | None = None
     model: str = "minilm"
     weights: Literal["pretrained", "random"] = "pretrained"
-    weights_seed: int = 0
+    weights_seed: Seed = 0
     activation: str = "keep"
-    num_labels: int | None = Field(default=None, ge=2)
+    num_labels: Classes | None = None
     task: Literal["mlm", "classification"] = "mlm"
     dropout: bool = False
     mask_rate: float = Field(default=0.15, gt=0, le=1)
@@ -60,9 +62,9 @@ class RunConfig(BaseModel):
     attack: str = "dlg"
     labels: Labels | None = None
     options: dict[str, Any] = {}
-    seed: int = 0
+    seed: Seed = 0
     every: int = Field(default=10, ge=1)
-    threads: int | None = Field(default=None, ge=1)
+    threads: Threads | None = None
     device: str = "cpu"
 
     @property
@@ -84,10 +86,28 @@ class RunConfig(BaseModel):
             for key in ("sentences", "file", "classes"):
                 base.pop(key, None)
         options = {**base.get("options", {}), **given.get("options", {})}
-        try:
-            return RunConfig.model_validate({**base, **given, "options": options})
-        except ValidationError as error:
-            raise ConfigError(problem(error, RunConfig)[1]) from error
+        return validated(RunConfig, {**base, **given, "options": options})
+
+
+def validated(schema: type[Schema], data: dict[str, Any], what: str = "") -> Schema:
+    """`data` as a `schema` of which every number is finite and fits 64 bits.
+
+    Args:
+        schema: what it is to be.
+        data: the values by key.
+        what: what the error begins with.
+
+    Raises:
+        ConfigError: a key or a value that is not valid; one line.
+    """
+    try:
+        made = schema.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(what + problem(error, schema)[1]) from error
+    odd = unfit(made.model_dump())
+    if odd is not None:
+        raise ConfigError(f"{what}{'.'.join(map(str, odd[0]))}: {odd[1]}")
+    return made
 
 
 def problem(error: ValidationError, schema: type[BaseModel]) -> tuple[tuple[str | int, ...], str]:

@@ -9,7 +9,7 @@ class PrivacyGuarantee(BaseModel):
     """(ε, δ) differential privacy of one example's presence, over a whole training.
 
     Attributes:
-        epsilon: ε; None where there is no noise, so that nothing is guaranteed.
+        epsilon: ε; None where there is no noise to speak of, so that nothing is guaranteed.
         delta: δ.
         steps: steps of the whole training that it is stated for.
         sampling_rate: the chance of each example to be in a step's batch.
@@ -17,7 +17,7 @@ class PrivacyGuarantee(BaseModel):
         accountant: how ε was computed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epsilon: float | None
     delta: float
@@ -33,7 +33,7 @@ class PrivacyGuarantee(BaseModel):
         ...                  noise_multiplier=1.0, accountant="rdp").describe()
         'ε = 2.1, δ = 1e-05 after 1000 steps at sampling rate 0.01 (noise multiplier 1, rdp)'
         """
-        bound = "no ε: no noise" if self.epsilon is None else f"ε = {self.epsilon:.3g}"
+        bound = "no ε: no noise to speak of" if self.epsilon is None else f"ε = {self.epsilon:.3g}"
         return (
             f"{bound}, δ = {self.delta:g} after {self.steps} steps at sampling rate "
             f"{self.sampling_rate:g} (noise multiplier {self.noise_multiplier:g}, "

@@ -14,7 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from textleak.errors import ConfigError, UpdateError
+from textleak.bounds import Seed
+from textleak.errors import ConfigError, DataError, UpdateError
 from textleak.privacy import PrivacyGuarantee
 from textleak.threat_model import ThreatModel
 from textleak.training import LocalSteps
@@ -46,7 +47,7 @@ class ModelRecipe(BaseModel):
 
     name: str
     weights: Literal["pretrained", "random"] = "pretrained"
-    weights_seed: int = 0
+    weights_seed: Seed = 0
     activation: str = "keep"
     fingerprint: str = ""
     image: ImageRecipe | None = None
@@ -160,6 +161,21 @@ def check_fits(update: SharedUpdate, parameters: Mapping[str, Tensor]) -> None:
             raise UpdateError(f"the update's {name!r} holds {gradient.dtype}, not real numbers")
         if not torch.isfinite(gradient).all():
             raise UpdateError(f"the update's {name!r} holds NaN or infinite values")
+
+
+def check_shareable(update: SharedUpdate) -> SharedUpdate:
+    """Return what a client is about to share.
+
+    Raises:
+        DataError: it is not finite: nothing can be learnt from it, and nothing told of its leakage.
+    """
+    for name, gradient in update.gradients.items():
+        if not bool(torch.isfinite(gradient).all()):
+            raise DataError(
+                f"what the client would share is not finite (at {name!r}): its training diverged, "
+                "or the noise of a defence is too strong"
+            )
+    return update
 
 
 def shared_names(parameters: Iterable[str], threat_model: ThreatModel) -> list[str]:

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from textleak.bounds import unfit
 from textleak.config import problem
 from textleak.errors import ConfigError
+from textleak.yaml_values import parse_yaml
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -37,8 +39,7 @@ class YamlSource:
             ConfigError: it is not YAML, or not keys with values.
         """
         try:
-            loaded = yaml.safe_load(text)
-            tree = yaml.compose(text, Loader=yaml.SafeLoader)
+            loaded, tree = parse_yaml(text)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f":{mark.line + 1}" if mark is not None else ""
@@ -55,10 +56,14 @@ class YamlSource:
             ConfigError: an unknown key or a value that is not valid; with file, line and key.
         """
         try:
-            return schema.model_validate(self.data)
+            made = schema.model_validate(self.data)
         except ValidationError as error:
             where, what = problem(error, schema)
             raise self.error(where, what) from error
+        odd = unfit(made.model_dump())
+        if odd is not None:
+            raise self.error(odd[0], f"{'.'.join(map(str, odd[0]))}: {odd[1]}")
+        return made
 
     def error(self, where: Sequence[str | int], what: str) -> ConfigError:
         """An error that names the line of the key path `where`."""

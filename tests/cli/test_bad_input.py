@@ -46,7 +46,7 @@ ATTACK = ("attack", "--attack", "fake", "--json", "r.json", "--save", "run")
         (("-s", TEXT, "--defence", "purne"), "unknown defence 'purne'; did you mean 'prune'?"),
         (("-s", TEXT, "--defence", "clip:nrom=1"), "unknown option of clip 'nrom'; did you mean"),
         (("-s", TEXT, "--share", "nix*"), "no parameter of the model matches"),
-        (("-s", TEXT, "--device", "abacus"), "no device 'abacus' here"),
+        (("-s", TEXT, "--device", "abacus"), "unknown device 'abacus' (known: cpu, cuda"),
         (("-s", TEXT, "--mask-rate", "7"), "mask_rate: input should be less than or equal to 1"),
         (("-s", TEXT, "--labels", "jiont"), "'jiont' is not one of 'joint', 'analytic', 'known'"),
         (("-s", TEXT, "--sed", "1"), "No such option: --sed"),

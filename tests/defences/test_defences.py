@@ -123,13 +123,13 @@ def test_pruning_zeroes_the_smallest(update: SharedUpdate) -> None:
         ("gausian", "unknown defence 'gausian'; did you mean 'gaussian'"),
         ("gaussian:sdt=1", "unknown option of gaussian 'sdt'; did you mean 'std'"),
         ("gaussian:std", "name:key=value"),
-        ("gaussian:std=-1", "option 'std' of gaussian"),
-        ("gaussian:std=much", "option 'std' of gaussian"),
-        ("prune:ratio=1", "option 'ratio' of prune"),
+        ("gaussian:std=-1", "option of gaussian: std"),
+        ("gaussian:std=much", "option of gaussian: std"),
+        ("prune:ratio=1", "option of prune: ratio"),
         ("fp16:bits=3", "unknown option of fp16"),
-        ("dpsgd:noise=-1", "option 'noise' of dpsgd"),
+        ("dpsgd:noise=-1", "option of dpsgd: noise"),
         ("withhold:last=1,part=encoder", "expected one of part, last and pattern"),
-        ("fedavg:steps=0", "option 'steps' of fedavg"),
+        ("fedavg:steps=0", "option of fedavg: steps"),
     ],
 )
 def test_what_is_written_wrong_is_told(text: str, complaint: str) -> None:

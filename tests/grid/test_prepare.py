@@ -94,7 +94,7 @@ WRONG = {
     "seeds: []\n": r"grid.yaml:3: seeds: expected at least one, got none",
     "seeds: [0, 0]\n": r"grid.yaml:1: two runs of the grid are the same",
     "batch_sizes: 0\n": r"grid.yaml:3: batch_sizes.0: input should be greater than or equal to 1",
-    "device: abacus\n": r"grid.yaml:3: no device 'abacus' here",
+    "device: abacus\n": r"grid.yaml:3: unknown device 'abacus'",
 }
 
 

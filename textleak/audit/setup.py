@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 from textleak.attacks import ATTACKS
 from textleak.audit.result import Audit
 from textleak.audit.run import NO_WATCHER, AttackCall, PrivateText, Watcher, audit_client
 from textleak.client import Client, ClientOptions
 from textleak.client.reading import in_batches, read_sentences
-from textleak.config import RunConfig, problem
+from textleak.config import RunConfig, validated
 from textleak.defences import Defences
 from textleak.errors import ConfigError, DataError, unknown
 from textleak.metrics.sentence import SentenceFrame
@@ -24,6 +23,8 @@ from textleak.models import ModelOptions, TextModel, load_model
 from textleak.report.header import RunHeader, versions
 from textleak.report.pieces import Pieces
 from textleak.update import UpdateMetadata
+
+DEVICES = ("cpu", "cuda", "mps", "xpu")  # those that hold numbers and run what attacks need
 
 
 def private_text(config: RunConfig) -> list[PrivateText]:
@@ -68,10 +69,7 @@ def build_attack(config: RunConfig) -> Any:
     for key in options:
         if key not in schema.model_fields:
             raise ConfigError(unknown(f"option of {config.attack}", key, schema.model_fields))
-    try:
-        return attack_class(schema(**options))
-    except ValidationError as error:
-        raise ConfigError(f"option of {config.attack}: {problem(error, schema)[1]}") from error
+    return attack_class(validated(schema, options, f"option of {config.attack}: "))
 
 
 def open_model(config: RunConfig) -> TextModel:
@@ -96,11 +94,12 @@ def model_options(config: RunConfig) -> ModelOptions:
 
 def checked_device(name: str) -> str:
     """Return `name`; raise ConfigError if there is no such device here."""
+    if name.partition(":")[0] not in DEVICES:
+        raise ConfigError(unknown("device", name, DEVICES))
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        what = str(error).split("\n")[0]
-        raise ConfigError(f"no device {name!r} here: {what}") from error
+        torch.zeros(1, device=name).tolist()
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError) as error:
+        raise ConfigError(f"no device {name!r} here: torch finds none") from error
     return name
 
 

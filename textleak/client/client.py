@@ -15,7 +15,7 @@ from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.threat_model import ThreatModel
 from textleak.training import TrainingPlan, train
-from textleak.update import SharedUpdate, UpdateMetadata, shared_names
+from textleak.update import SharedUpdate, UpdateMetadata, check_shareable, shared_names
 
 
 class ClientOptions(BaseModel):
@@ -106,6 +106,7 @@ class Client:
 
         Raises:
             ConfigError: the defences or shared patterns do not fit the model.
+            DataError: what would be shared is not finite.
         """
         batch = private.batch
         names = shared_names(self.model.parameters, self.threat_model)
@@ -119,7 +120,8 @@ class Client:
         )
         on_cpu = {name: gradient.cpu() for name, gradient in gradients.items()}
         update = SharedUpdate(on_cpu, self._metadata(private, plan))
-        return self.defences.protect(update, seed=self.options.seed, memory=self._memory)
+        shared = self.defences.protect(update, seed=self.options.seed, memory=self._memory)
+        return check_shareable(shared)
 
     def _tokenize(self, sentences: Sequence[str]) -> dict[str, torch.Tensor]:
         if not sentences:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import replace
 from typing import ClassVar
@@ -62,7 +63,7 @@ class DpSgd(TrainingDefence[DpSgdOptions]):
         """ε by Rényi accounting of the subsampled Gaussian mechanism."""
         options = self.options
         return PrivacyGuarantee(
-            epsilon=_epsilon(options) if options.noise > 0 else None,
+            epsilon=_epsilon(options),
             delta=options.delta,
             steps=options.steps,
             sampling_rate=options.rate,
@@ -71,11 +72,18 @@ class DpSgd(TrainingDefence[DpSgdOptions]):
         )
 
 
-def _epsilon(options: DpSgdOptions) -> float:
+def _epsilon(options: DpSgdOptions) -> float | None:
+    """ε; None where the noise is too weak for any that a float can hold."""
+    if options.noise == 0:
+        return None
     from opacus.accountants import RDPAccountant  # here: it takes seconds to import
 
     accountant = RDPAccountant()
     accountant.history = [(options.noise, options.rate, options.steps)]
     with warnings.catch_warnings():  # of an optimum at the end of the orders: ε is valid anyway
         warnings.simplefilter("ignore")
-        return float(accountant.get_epsilon(options.delta, alphas=_ORDERS))
+        try:
+            epsilon = float(accountant.get_epsilon(options.delta, alphas=_ORDERS))
+        except ArithmeticError:  # a variance that underflows
+            return None
+    return epsilon if math.isfinite(epsilon) else None

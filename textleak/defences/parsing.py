@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
+from textleak.config import validated
 from textleak.defences.base import Defence
 from textleak.errors import ConfigError, unknown
 from textleak.registry import Registry
+from textleak.yaml_values import parse_yaml
 
 DEFENCES: Registry[type[Defence[Any]]] = Registry(
     "defence",
@@ -53,17 +54,12 @@ def parse_defence(text: str) -> Defence[Any]:
         if key not in fields:
             raise ConfigError(unknown(f"option of {name}", key, fields))
         given[key] = _value(value)
-    try:
-        return kind(kind.options_class(**given))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"option {where!r} of {name}: {first['msg']}") from error
+    return kind(validated(kind.options_class, given, f"option of {name}: "))
 
 
 def _value(text: str) -> Any:
-    """A number or a word; YAML alone reads 1e-3 as a word."""
+    """A number or a word; a shell pattern may not be YAML."""
     try:
-        return float(text) if "e" in text.lower() else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError):
+        return parse_yaml(text)[0]
+    except yaml.YAMLError:
         return text

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from textleak.bounds import Classes, Seed, Threads
 from textleak.config import Labels
 
 NO_DEFENCE = "none"
@@ -112,9 +113,9 @@ class ModelEntry(BaseModel):
     name: str
     title: str = ""
     weights: Literal["pretrained", "random"] = "pretrained"
-    weights_seed: int = 0
+    weights_seed: Seed = 0
     activation: str = "keep"
-    num_labels: int | None = Field(default=None, ge=2)
+    num_labels: Classes | None = None
 
     @property
     def shown(self) -> str:
@@ -181,11 +182,11 @@ class GridConfig(BaseModel):
     attacks: Axis[Annotated[AttackEntry, BeforeValidator(_named)]] = (AttackEntry(name="dlg"),)
     defences: Axis[Annotated[tuple[str, ...], BeforeValidator(_specs)]] = ((),)
     shares: Axis[Annotated[tuple[str, ...], BeforeValidator(_patterns)]] = (("*",),)
-    seeds: Axis[int] = (0,)
+    seeds: Axis[Seed] = (0,)
     mask_rate: float = Field(default=0.15, gt=0, le=1)
     dropout: bool = False
     device: str = "cpu"
-    threads: int | None = Field(default=None, ge=1)
+    threads: Threads | None = None
     time_limit: float | None = Field(default=None, gt=0)
 
 

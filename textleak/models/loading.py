@@ -27,6 +27,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from textleak.bounds import Classes, Seed
 from textleak.errors import ModelError, unknown
 from textleak.models.activations import check_activation, swap_activations
 from textleak.models.families import family_adapter
@@ -62,9 +63,9 @@ class ModelOptions(BaseModel):
 
     name: str = PACKAGED
     weights: Literal["pretrained", "random"] = "pretrained"
-    weights_seed: int = 0
+    weights_seed: Seed = 0
     activation: str = "keep"
-    num_labels: int | None = None
+    num_labels: Classes | None = None
     device: str = "cpu"
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
 

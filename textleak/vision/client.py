@@ -12,7 +12,7 @@ from textleak.defences import Defences, Memory
 from textleak.errors import DataError
 from textleak.threat_model import ThreatModel
 from textleak.training import train
-from textleak.update import SharedUpdate, UpdateMetadata, shared_names
+from textleak.update import SharedUpdate, UpdateMetadata, check_shareable, shared_names
 from textleak.vision.batch import ImageBatch
 from textleak.vision.models.image_model import ImageModel
 
@@ -87,6 +87,7 @@ class ImageClient:
 
         Raises:
             ConfigError: the defences or shared patterns do not fit the model.
+            DataError: what would be shared is not finite.
         """
         batch, granted = private.batch, self.threat_model
         plan = self.defences.plan(shared_names(self.model.parameters, granted))
@@ -106,4 +107,5 @@ class ImageClient:
             model=self.model.recipe,
         )
         update = SharedUpdate(gradients, metadata)
-        return self.defences.protect(update, seed=self.seed, memory=self._memory)
+        shared = self.defences.protect(update, seed=self.seed, memory=self._memory)
+        return check_shareable(shared)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from textleak.bounds import Classes, Pixels, Seed, Threads
 from textleak.vision.data import ImageDataOptions, LoadedImages
 from textleak.vision.models import ImageModelOptions
 
@@ -49,21 +50,21 @@ class ImageRunConfig(BaseModel):
     split: str | None = None
     index: int = Field(default=0, ge=0)
     batch_size: int = Field(default=1, ge=1)
-    size: int | None = Field(default=None, ge=4)
+    size: Pixels | None = None
     labels: tuple[int, ...] | None = None
     model: str = "lenet"
-    classes: int | None = Field(default=None, ge=2)
+    classes: Classes | None = None
     init: Literal["auto", "uniform", "default"] = "auto"
-    weights_seed: int = 0
+    weights_seed: Seed = 0
     activation: str = "keep"
     device: str = "cpu"
-    threads: int | None = Field(default=None, ge=1)
+    threads: Threads | None = None
     defences: tuple[str, ...] = ()
     share: tuple[str, ...] = ("*",)
     labels_known: bool = False
     attack: str = "dlg"
     options: dict[str, Any] = {}
-    seed: int = 0
+    seed: Seed = 0
     every: int = Field(default=10, ge=1)
 
     @property

@@ -10,6 +10,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from textleak.bounds import Pixels
 from textleak.errors import DataError
 from textleak.vision.data.folder import folder_picture, read_picture
 from textleak.vision.data.tables import hub_pictures, parquet_pictures
@@ -41,7 +42,7 @@ class ImageDataOptions(BaseModel):
     split: str | None = None
     index: int = Field(default=0, ge=0)
     batch_size: int = Field(default=1, ge=1)
-    size: int | None = Field(default=None, ge=4)
+    size: Pixels | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
+from textleak.bounds import Seed
 from textleak.errors import ModelError, unknown
 from textleak.models.activations import SMOOTH, check_activation, swap_activations
 from textleak.models.text_model import fingerprint
@@ -47,7 +48,7 @@ class ImageModelOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = "lenet"
-    weights_seed: int = 0
+    weights_seed: Seed = 0
     init: Literal["auto", "uniform", "default"] = "auto"
     activation: str = "keep"
     shape: tuple[int, int, int] | None = None

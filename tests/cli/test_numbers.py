@@ -1,0 +1,142 @@
+"""A number or a value that nothing can be done with is one line and exit code 2, wherever it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from textleak.errors import ConfigError
+from textleak.yaml_source import YamlSource
+from textleak_cli.config_file import read_config
+from textleak_cli.options import parse_settings
+
+Textleak = Callable[..., Any]
+TEXT = "the cat sat on the mat ."
+LONG = "9" * 5000
+DEEP = "[" * 5000
+pytestmark = pytest.mark.usefixtures("fake")
+
+
+def refused(outcome: Any, match: str) -> None:
+    assert outcome.code == 2
+    assert match in outcome.err
+    assert outcome.err.startswith("textleak: ")
+    assert outcome.err.count("\n") == 1
+    assert len(outcome.err) < 400
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        (("--seed", 2**63), "seed: input should be less than 9223372036854775808"),
+        (("--seed", "-1"), "seed: input should be greater than or equal to 0"),
+        (("--weights-seed", 2**64), "weights_seed: input should be less than"),
+        (("--threads", 10**12), "'--threads': Input should be less than or equal to 1024"),
+        (("--num-labels", 10**8), "num_labels: input should be less than or equal to 65536"),
+        (("--class", 2**70), "classes.0: expected a whole number of at most 64 bits"),
+        (("--device", "meta"), "unknown device 'meta' (known: cpu, cuda, mps, xpu)"),
+        (("--device", "hpu"), "unknown device 'hpu'"),
+        (("--device", "cpu:x"), "no device 'cpu:x' here"),
+        (("--device", "xpu:77"), "no device 'xpu:77' here"),
+        (("--set", "delay=!!timestamp x"), "the tag 'timestamp' is not known"),
+        (("--set", f"wrong={LONG}"), "expected int of at most 400 characters"),
+        (("--set", f"wrong={2**70}"), "expected a whole number of at most 64 bits"),
+        (("--set", f"wrong={DEEP}"), "nested deeper than 20 levels"),
+        (("--set", "delay=.inf"), "expected a finite number"),
+        (("--set", "delay=nan"), "delay: expected a finite number, got nan"),
+        (("--set", "wrong=&a [*a]"), "'a' holds itself"),
+        (("--mask-rate", "nan"), "mask_rate: input should be"),
+        (("--defence", "gaussian:std=!!timestamp x"), "option of gaussian: std: input should be"),
+        (("--defence", f"gaussian:std={LONG}"), "option of gaussian: std: input should be a fin"),
+        (("--defence", f"gaussian:std={DEEP}"), "option of gaussian: std: input should be a val"),
+        (("--defence", f"fedavg:steps={2**70}"), "option of fedavg: steps: "),
+        (("--defence", "prune:ratio=nan"), "option of prune: ratio: input should be less than 1"),
+        (("--defence", "dpsgd:noise=1e300"), "what the client would share is not finite"),
+        (("--defence", "gaussian:std=1e300"), "what the client would share is not finite"),
+        (("--defence", "fedavg:rate=1e300"), "what the client would share is not finite"),
+    ],
+)
+def test_options(textleak: Textleak, mlm_folder: str, more: tuple[Any, ...], match: str) -> None:
+    given = ("attack", "-a", "fake", "-m", mlm_folder, "-s", TEXT, "--json", "-")
+    refused(textleak(*given, *more), match)
+
+
+def test_a_noise_too_weak_for_any_epsilon_promises_none(
+    textleak: Textleak, mlm_folder: str
+) -> None:
+    given = ("attack", "-a", "fake", "-m", mlm_folder, "-s", TEXT, "--quiet")
+    outcome = textleak(*given, "--defence", "dpsgd:noise=1e-300")
+    assert outcome.code == 0
+    assert "no ε: no noise to speak of" in outcome.out
+
+
+def test_a_picture_of_a_thousand_megapixels(textleak: Textleak, tmp_path: Path) -> None:
+    refused(textleak("vision", "attack", "--image", "x.png", "--size", 100_000), "size: input sho")
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("seed: !!timestamp x", ":1: not valid YAML: the tag 'timestamp' is not known"),
+        (f"model: minilm\nseed: {LONG}", ":2: not valid YAML: expected int of at most 400 char"),
+        (f"options: {DEEP}", ":1: not valid YAML: nested deeper than 20 levels"),
+        ("options:\n  a: &b {c: *b}", ":2: not valid YAML: 'b' holds itself"),
+        ("mask_rate: .nan", ":1: not valid YAML: expected a finite number"),
+        ("options:\n  a: [1, 1e999]", ":2: not valid YAML: expected a finite number"),
+        ("? [a]\n: b", ":1: not valid YAML: found unhashable key"),
+        ("seed: 1\n\x00", "not valid YAML"),
+    ],
+)
+def test_yaml(textleak: Textleak, tmp_path: Path, text: str, match: str) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    for command in (("attack", "-s", TEXT, "--config"), ("audit",)):
+        refused(textleak(*command, "bad.yaml"), match)
+
+
+MARKS = [*"[]{}:,&*!?|>-#'\"%@\n \t09.~", "a: ", "seed: ", "- ", "&a ", "*a", "\ufeff", "\ud800"]
+YAML = st.lists(st.sampled_from(MARKS), max_size=12).map("".join)
+scalars = st.one_of(
+    st.integers(), st.floats(), st.text(max_size=4), st.sampled_from(["!!int x", "~", "yes", ".inf"])
+)
+KEYS = st.sampled_from(["seed", "model", "options", "sentences", "labels", "threads", "share", "x"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(YAML | st.dictionaries(KEYS, scalars).map(str))
+def test_any_yaml_is_read_or_refused(text: str) -> None:
+    try:
+        source = YamlSource.parse(text, "x.yaml")
+    except ConfigError as error:
+        assert "\n" not in str(error)
+        return
+    assert isinstance(source.data, dict)
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.dictionaries(KEYS, scalars))
+def test_any_configuration_is_read_or_refused(tmp_path: Path, data: dict[str, Any]) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("\n".join(f"{key}: {value}" for key, value in data.items()), "utf-8")
+    try:
+        read_config(str(path))
+    except ConfigError as error:
+        assert str(error).startswith((str(path), "cannot read"))
+        assert "\n" not in str(error)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=8), YAML | scalars.map(str))
+def test_any_setting_is_read_or_refused(key: str, value: str) -> None:
+    try:
+        assert len(parse_settings([f"{key}={value}"])) == 1
+    except ConfigError as error:
+        assert str(error).startswith("--set")
