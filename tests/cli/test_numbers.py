@@ -101,7 +101,10 @@ def test_yaml(textleak: Textleak, tmp_path: Path, text: str, match: str) -> None
 MARKS = [*"[]{}:,&*!?|>-#'\"%@\n \t09.~", "a: ", "seed: ", "- ", "&a ", "*a", "\ufeff", "\ud800"]
 YAML = st.lists(st.sampled_from(MARKS), max_size=12).map("".join)
 scalars = st.one_of(
-    st.integers(), st.floats(), st.text(max_size=4), st.sampled_from(["!!int x", "~", "yes", ".inf"])
+    st.integers(),
+    st.floats(),
+    st.text(max_size=4),
+    st.sampled_from(["!!int x", "~", "yes", ".inf"]),
 )
 KEYS = st.sampled_from(["seed", "model", "options", "sentences", "labels", "threads", "share", "x"])
 
