@@ -23,7 +23,7 @@ def invert(
     task: o.Task = None,
     lengths: Annotated[
         str | None,
-        typer.Option(help="Token counts with special tokens, as 12,9, if the file has none."),
+        typer.Option(help="Token counts with special tokens, as 12,9, if you know them."),
     ] = None,
     reference: Annotated[
         Path | None, typer.Option(help="The true sentences, .txt or .jsonl, to score against.")
@@ -60,10 +60,14 @@ def invert(
 
         shared = received.read_update(update, run, lengths)
         truth = received.read_truth(reference, shared)
+        ignored = received.unused(run)
         run = received.completed(run, shared)
         chosen = setup.build_attack(run)
         loaded = setup.open_model(run)
         received.check_same_model(shared, loaded)
+        shared = received.with_shared(shared, loaded)
+    if ignored:
+        output.say(ignored)
     header = setup.run_header("invert", run, loaded, chosen, shared.metadata)
     return conduct(
         output,

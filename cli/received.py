@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from textleak.audit import PrivateText
 from textleak.client.reading import read_sentences
-from textleak.config import RunConfig
+from textleak.config import MOST, RunConfig, problem
+from textleak.consistency import check_fits, check_no_weights
+from textleak.defences import Defences
 from textleak.errors import ConfigError, DataError, ModelError, UpdateError
 from textleak.models import TextModel
-from textleak.update import SharedUpdate, UpdateMetadata, check_fits
+from textleak.update import SharedUpdate, UpdateMetadata, shared_names
 
 _RECIPE = {"model": "name", "weights": "weights", "weights_seed": "weights_seed"}
 _RECIPE["activation"] = "activation"
+_CLIENTS = ("sentences", "file", "classes", "batch_size", "mask_rate", "share")
 
 
 def read_update(path: Path, config: RunConfig, lengths: str | None) -> SharedUpdate:
@@ -37,24 +43,61 @@ def read_update(path: Path, config: RunConfig, lengths: str | None) -> SharedUpd
     if counts is not None:
         if granted.lengths not in (None, counts):
             raise UpdateError(f"{str(path)!r} states the lengths {granted.lengths}, not {counts}")
+        if granted.batch_size not in (None, len(counts)):
+            raise UpdateError(
+                f"{str(path)!r} states {granted.batch_size} sequences, --lengths {len(counts)}"
+            )
         stated |= {"lengths": counts, "batch_size": len(counts)}
-    elif granted.lengths is None and granted.model is None:
-        raise UpdateError(f"{str(path)!r} does not say its lengths: give them, as --lengths 12,9")
     if config.labels == "known" and granted.labels is None:
         raise UpdateError(f"{str(path)!r} grants no labels: --labels joint or analytic")
-    return SharedUpdate(update.gradients, granted.model_copy(update=stated))
+    stated |= _training(path, config, granted)
+    try:
+        facts = UpdateMetadata.model_validate({**dict(granted), **stated})
+    except ValidationError as error:
+        raise UpdateError(problem(error, UpdateMetadata)[1]) from error
+    return SharedUpdate(update.gradients, facts)
 
 
 def _lengths(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     try:
-        counts = tuple(int(part) for part in text.split(","))
+        return tuple(int(part) for part in text.split(","))
     except ValueError as error:
-        raise ConfigError(f"--lengths expects whole numbers as 12,9, got {text!r}") from error
-    if min(counts) < 1:
-        raise ConfigError(f"--lengths expects numbers above 0, got {text!r}")
-    return counts
+        what = f"--lengths expects whole numbers as 12,9, got {text[:MOST]!r}"
+        raise ConfigError(what) from error
+
+
+def _training(path: Path, config: RunConfig, granted: UpdateMetadata) -> dict[str, object]:
+    """What `config` states of the client's training, where the file itself does not.
+
+    Raises:
+        UpdateError: the file says otherwise.
+    """
+    if not config.model_fields_set & {"defences", "dropout"}:
+        return {}
+    defences = Defences.parse(config.defences)
+    assumed = granted.threat_model.model_copy(update={"dropout": config.dropout})
+    assumed = defences.assumed(assumed)
+    if granted == UpdateMetadata():
+        return {"defences": defences.specs, "threat_model": assumed}
+    if defences.specs != granted.defences and "defences" in config.model_fields_set:
+        made, said = (
+            ", ".join(specs) or "no defence" for specs in (granted.defences, defences.specs)
+        )
+        raise UpdateError(f"{str(path)!r} was made with {made}, the configuration says {said}")
+    if assumed.dropout != granted.threat_model.dropout:
+        made = "with" if granted.threat_model.dropout else "without"
+        raise UpdateError(
+            f"{str(path)!r} was made {made} dropout, the configuration says otherwise"
+        )
+    return {}
+
+
+def unused(config: RunConfig) -> str:
+    """What `config` sets that only a client has use for, in words; empty where it sets nothing such."""
+    given = [key for key in _CLIENTS if key in config.model_fields_set]
+    return f"not used here, the update has its own: {', '.join(given)}" if given else ""
 
 
 def read_truth(path: Path | None, update: SharedUpdate) -> PrivateText | None:
@@ -79,7 +122,7 @@ def completed(config: RunConfig, update: SharedUpdate) -> RunConfig:
     if granted.model is not None:
         told |= {key: getattr(granted.model, name) for key, name in _RECIPE.items()}
     head = update.gradients.get("classifier.weight")
-    if head is not None:
+    if head is not None and head.dim() == 2:
         told["num_labels"] = int(head.shape[0])
     missing = {key: value for key, value in told.items() if key not in config.model_fields_set}
     return config.merged(missing)
@@ -89,10 +132,11 @@ def check_same_model(update: SharedUpdate, model: TextModel) -> None:
     """Refuse an update that was made with another model.
 
     Raises:
-        UpdateError: a gradient fits no parameter of the model, or is not finite.
+        UpdateError: a gradient fits no parameter of the model, is not finite, or is a weight.
         ModelError: the update names other weights or another activation than the model's.
     """
     check_fits(update, model.parameters)
+    check_no_weights(update, model.parameters)
     theirs, ours = update.metadata.model, model.recipe
     if theirs is None:
         return
@@ -106,3 +150,22 @@ def check_same_model(update: SharedUpdate, model: TextModel) -> None:
             f"{theirs.weights_seed}, fingerprint {theirs.fingerprint}) than {ours.name}'s "
             f"({ours.weights}, seed {ours.weights_seed}, fingerprint {ours.fingerprint})"
         )
+
+
+def with_shared(update: SharedUpdate, model: TextModel) -> SharedUpdate:
+    """`update` with what its file lacks of the model among what is withheld.
+
+    Raises:
+        UpdateError: it holds what its own header does not share.
+    """
+    granted = update.metadata.threat_model
+    plan = Defences.parse(update.metadata.defences).plan(shared_names(model.parameters, granted))
+    more = sorted(update.gradients.keys() - set(plan.names))
+    if more:
+        raise UpdateError(f"the update's header does not share {more[0]!r}, which it holds")
+    lacking = len(plan.names) - len(update.gradients)
+    if not lacking:
+        return update
+    withheld = (*granted.withheld, f"{lacking} of {len(model.parameters)}, not in the file")
+    told = granted.model_copy(update={"withheld": withheld})
+    return replace(update, metadata=update.metadata.model_copy(update={"threat_model": told}))

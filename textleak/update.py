@@ -6,15 +6,17 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from textleak.bounds import Seed
+from textleak.bounds import MOST_PIXELS, Classes, Seed
+from textleak.config import problem
+from textleak.consistency import contradiction
 from textleak.errors import ConfigError, DataError, UpdateError
 from textleak.privacy import PrivacyGuarantee
 from textleak.threat_model import ThreatModel
@@ -22,6 +24,7 @@ from textleak.training import LocalSteps
 
 HEADER_KEY = "textleak"
 Task = Literal["mlm", "classification", "image"]
+Side = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
 
 
 class ImageRecipe(BaseModel):
@@ -35,8 +38,8 @@ class ImageRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shape: tuple[int, int, int]
-    classes: int
+    shape: tuple[Side, Side, Side]
+    classes: Classes
     init: str = "uniform"
 
 
@@ -82,6 +85,13 @@ class UpdateMetadata(BaseModel):
     defences: tuple[str, ...] = ()
     local: LocalSteps | None = None
     privacy: PrivacyGuarantee | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> UpdateMetadata:
+        what = contradiction(self)
+        if what is not None:
+            raise ValueError(what)
+        return self
 
 
 @dataclass(frozen=True)
@@ -135,32 +145,9 @@ class SharedUpdate:
         try:
             metadata = UpdateMetadata.model_validate_json(header) if header else UpdateMetadata()
         except ValidationError as error:
-            where = ".".join(str(part) for part in error.errors()[0]["loc"])
-            raise UpdateError(
-                f"the header of {str(path)!r} is not valid at {where!r}: {error.errors()[0]['msg']}"
-            ) from error
+            what = problem(error, UpdateMetadata)[1]
+            raise UpdateError(f"the header of {str(path)!r} is not valid: {what}") from error
         return cls(gradients, metadata)
-
-
-def check_fits(update: SharedUpdate, parameters: Mapping[str, Tensor]) -> None:
-    """Raise UpdateError unless every shared gradient fits a parameter by name and shape and is finite.
-
-    Args:
-        update: the shared update.
-        parameters: the model's parameters by name.
-    """
-    for name, gradient in update.gradients.items():
-        if name not in parameters:
-            raise UpdateError(_misfit(name, parameters))
-        expected = tuple(parameters[name].shape)
-        if tuple(gradient.shape) != expected:
-            raise UpdateError(
-                f"the update's {name!r} has shape {tuple(gradient.shape)}, the model's {expected}"
-            )
-        if not gradient.is_floating_point():
-            raise UpdateError(f"the update's {name!r} holds {gradient.dtype}, not real numbers")
-        if not torch.isfinite(gradient).all():
-            raise UpdateError(f"the update's {name!r} holds NaN or infinite values")
 
 
 def check_shareable(update: SharedUpdate) -> SharedUpdate:
@@ -189,11 +176,3 @@ def shared_names(parameters: Iterable[str], threat_model: ThreatModel) -> list[s
         patterns = ", ".join(threat_model.shared)
         raise ConfigError(f"no parameter of the model matches the shared patterns {patterns!r}")
     return names
-
-
-def _misfit(name: str, parameters: Mapping[str, Tensor]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, list(parameters), n=1)
-    hint = f"; the nearest is {close[0]!r}" if close else ""
-    return f"the update's {name!r} is no parameter of the model{hint}"

@@ -11,13 +11,14 @@ from pydantic import BaseModel
 from textleak.attacks.reliability import reliability_warnings
 from textleak.attacks.running import Run, carry_out, untouched
 from textleak.attacks.verification import verify
+from textleak.consistency import check_fits, check_lengths, check_within, workable
 from textleak.defences import Defences
 from textleak.events import Event, Finished, Iteration, OnEvent, Started
 from textleak.gradients import Agreement
 from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate, Reconstruction
-from textleak.update import SharedUpdate, check_fits
+from textleak.update import SharedUpdate
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
@@ -85,11 +86,13 @@ class Attack(ABC, Generic[OptionsT]):
             KeyboardInterrupt: interrupted before anything was found.
         """
         check_fits(update, model.parameters)
+        check_within(update.metadata, labels=model.label_count, longest=model.max_length)
+        check_lengths(update.metadata, update.gradients.get(model.adapter.position_table))
         Defences.parse(update.metadata.defences)
         session = Session(model, on_event)
         session.emit(Started(attack=self.name))
         candidate, check, interrupted = carry_out(
-            lambda: self.run(model, update, session),
+            lambda: self.run(model, workable(update), session),
             lambda found: verify(model, update, found.batch),
             session,
             model.module,

@@ -25,9 +25,10 @@ def reliability_warnings(
         batch: what was recovered.
         check: the recovered batch's gradient beside the shared one.
     """
+    said = _unlike_stated(update, batch)
     if check.exact:
-        return ()
-    said = [f"gradient not matched (relative error {check.error:.1e}): nothing proves this text"]
+        return tuple(said)
+    said += [f"gradient not matched (relative error {check.error:.1e}): nothing proves this text"]
     if not check.error < _chance_error(model, update, batch):
         said.append("no better than random words: their gradients come as close to the shared one")
     zero = sum(not bool(gradient.any()) for gradient in update.gradients.values())
@@ -41,6 +42,17 @@ def reliability_warnings(
     if granted.lengths and update.metadata.lengths is not None:
         said.append("lengths were granted: part of the score is no finding of the attack")
     return tuple(said)
+
+
+def _unlike_stated(update: SharedUpdate, batch: TokenBatch) -> list[str]:
+    """What was stated of the batch and is not so in what was recovered."""
+    size, lengths = update.metadata.batch_size, update.metadata.lengths
+    found = batch.lengths
+    if size is not None and size != len(found):
+        return [f"{len(found)} sequences were recovered, {size} stated"]
+    if lengths is not None and sorted(lengths) != sorted(found):
+        return [f"sequences of {sorted(found)} tokens were recovered, {sorted(lengths)} stated"]
+    return []
 
 
 def tied(model: TextModel) -> bool:

@@ -61,6 +61,13 @@ class TextModel:
         """The most tokens that a sequence may have, special tokens included."""
         return int(self.position_table.shape[0])
 
+    @property
+    def label_count(self) -> int:
+        """How many labels there are: classes, or words under masks."""
+        if self.task == "mlm":
+            return len(self.word_table)
+        return int(self.module.config.num_labels)  # type: ignore[union-attr, arg-type]
+
     def loss(self, batch: TokenBatch) -> Tensor:
         """The training loss of `batch`: mean cross-entropy over masked positions or sequences."""
         batch = batch.to(self.device)

@@ -36,6 +36,8 @@ def finish_classification(
     shared = update.gradients
     weight = shared.get(parts.CLASSIFIER + "weight")
     granted = update.metadata.batch_size
+    if granted is not None and granted < len(sentences):
+        granted = None  # it is contradicted by what was found
     if weight is None:
         counts = F.one_hot(logits.argmax(1), logits.shape[1])
     else:

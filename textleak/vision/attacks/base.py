@@ -13,9 +13,10 @@ from torch import Tensor
 
 from textleak.attacks.running import Run, carry_out
 from textleak.attacks.verification import recomputed
+from textleak.consistency import check_fits, check_within, workable
 from textleak.events import Started
 from textleak.gradients import Agreement, agreement, parameter_gradients
-from textleak.update import SharedUpdate, check_fits
+from textleak.update import SharedUpdate
 from textleak.vision.attacks.counting import unsettled
 from textleak.vision.batch import ImageBatch
 from textleak.vision.events import (
@@ -93,10 +94,11 @@ class ImageAttack(ABC, Generic[OptionsT]):
             KeyboardInterrupt: interrupted before anything was found.
         """
         check_fits(update, model.parameters)
+        check_within(update.metadata, labels=model.classes)
         session = ImageSession(on_event)
         session.emit(Started(attack=self.name))
         candidate, check, interrupted = carry_out(
-            lambda: self.run(model, update, session),
+            lambda: self.run(model, workable(update), session),
             lambda found: verify(model, update, found.batch),
             session,
             model.module,
