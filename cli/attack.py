@@ -28,6 +28,7 @@ def attack(
     mask_rate: o.MaskRate = None,
     share: o.Share = None,
     defence: o.Defence = None,
+    client_seed: o.ClientSeed = None,
     attack: o.AttackName = None,
     labels: o.Labels = None,
     settings: o.Settings = None,
@@ -45,6 +46,7 @@ def attack(
         weights=weights, weights_seed=weights_seed, activation=activation, num_labels=num_labels,
         task=task, device=device, threads=threads, dropout=dropout, mask_rate=mask_rate,
         share=share, defences=defence, attack=attack, labels=labels, seed=seed, every=every,
+        client_seed=client_seed,
     )  # fmt: skip
     run = o.resolve(config, given, settings)
     output = Output(json=json, save=save, quiet=quiet)

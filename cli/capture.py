@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from textleak.report.files import check_writable
+from textleak.report.header import seeded_chance
 
 from . import options as o
 from .output import Output
@@ -35,9 +36,9 @@ def capture(
     mask_rate: o.MaskRate = None,
     share: o.Share = None,
     defence: o.Defence = None,
+    client_seed: o.OnlyClientSeed = None,
     labels: o.Labels = None,
     config: o.Config = None,
-    seed: o.Seed = None,
     debug: o.Debug = False,
 ) -> int:
     """Write the update of one training step on your sentences, all in one batch.
@@ -48,7 +49,7 @@ def capture(
         sentences=sentence, file=file, classes=classes, model=model, weights=weights,
         weights_seed=weights_seed, activation=activation, num_labels=num_labels, task=task,
         device=device, threads=threads, dropout=dropout, mask_rate=mask_rate, share=share,
-        defences=defence, labels=labels, seed=seed,
+        defences=defence, labels=labels, client_seed=client_seed,
     )  # fmt: skip
     run = o.resolve(config, given, None)
 
@@ -68,4 +69,8 @@ def capture(
     size = output.stat().st_size / 1e6
     print(f"{output}: {len(update.gradients)} gradients, {values:,} values, {size:.1f} MB")
     print(update.metadata.threat_model.describe(loaded.task))
+    if update.metadata.privacy is not None:
+        print(update.metadata.privacy.describe())
+    if update.metadata.client_seeded:
+        print(f"client: {seeded_chance(run.client_seed)}")
     return 0

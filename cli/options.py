@@ -40,9 +40,7 @@ BatchSize: TypeAlias = Annotated[
 ]
 Classes: TypeAlias = Annotated[
     list[int] | None,
-    _option(
-        "--class", help="A sentence's class; repeat. Drawn from the seed if absent.", panel=TEXT
-    ),
+    _option("--class", help="A sentence's class; repeat. Drawn if absent.", panel=TEXT),
 ]
 Model: TypeAlias = Annotated[
     str | None,
@@ -99,7 +97,16 @@ Settings: TypeAlias = Annotated[
     list[str] | None,
     _option("--set", help="Any other attack option, as key=value; repeat.", panel=ATTACK),
 ]
-Seed: TypeAlias = Annotated[int | None, _option("--seed", help="Seeds everything.", panel=ATTACK)]
+Seed: TypeAlias = Annotated[
+    int | None, _option("--seed", help="Seeds the attack; default 0.", panel=ATTACK)
+]
+CLIENT_SEED = "Seeds masks, drawn classes, dropout, noise. Else the operating system's."
+ClientSeed: TypeAlias = Annotated[
+    int | None, _option("--client-seed", help=CLIENT_SEED, panel=CLIENT)
+]
+OnlyClientSeed: TypeAlias = Annotated[
+    int | None, _option("--client-seed", "--seed", help=CLIENT_SEED, panel=CLIENT)
+]
 Config: TypeAlias = Annotated[
     str | None,
     _option("--config", "-c", help="A YAML file or a packaged preset.", panel=ATTACK),

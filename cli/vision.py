@@ -36,6 +36,7 @@ def attack(
     device: o.Device = None,
     threads: o.Threads = None,
     defence: o.Defence = None,
+    client_seed: o.ClientSeed = None,
     share: o.Share = None,
     labels_known: v.LabelsKnown = False,
     attack: v.ImageAttackName = "dlg",
@@ -54,6 +55,7 @@ def attack(
         weights_seed=weights_seed, activation=activation, device=device, threads=threads,
         defences=defence or None, share=share or None, labels_known=labels_known, attack=attack,
         options=o.parse_settings(settings or []), seed=seed, every=every,
+        client_seed=client_seed,
     )  # fmt: skip
     output = Output(json=json, quiet=quiet)
     with output.busy("loading …"):

@@ -62,7 +62,7 @@ def prepare(given: dict[str, Any]) -> ImageRun:
     images = load_images(config.images)
     model = load_image_model(config.classifier(images, checked_device(config.device)))
     threat_model = ThreatModel(lengths=False, labels=config.labels_known, shared=config.share)
-    client = ImageClient(model, threat_model, seed=config.seed, defences=defences)
+    client = ImageClient(model, threat_model, seed=config.client_seed, defences=defences)
     private = client.prepare(images.pixels, _labels(config, images))
     update = client.share(private)
     header = RunHeader(
@@ -78,6 +78,8 @@ def prepare(given: dict[str, Any]) -> ImageRun:
         defences=update.metadata.defences,
         privacy=update.metadata.privacy,
         seed=config.seed,
+        client_seeded=update.metadata.client_seeded,
+        client_seed=config.client_seed,
         model_notes=(*model.notes, *images.notes, *model.warnings()),
         versions=versions(),
     )

@@ -22,7 +22,7 @@ class RunConfig(BaseModel):
         sentences: private sentences; together they are one batch unless `batch_size` says otherwise.
         file: a `.txt` (a sentence a line) or `.jsonl` (`text`, and `label` if it has one).
         batch_size: sentences an update; all in one where it is not given.
-        classes: the client's class labels, one a sentence; drawn from the seed where not given.
+        classes: the client's class labels, one a sentence; drawn by the client where not given.
         model: `minilm`, a preset, a local folder or a Hub id.
         weights: `pretrained`, or `random` in BERT's own initialisation.
         weights_seed: seeds the weights that are not loaded.
@@ -37,7 +37,10 @@ class RunConfig(BaseModel):
         labels: how labels are found: jointly optimised, read off, or granted (then masked
             positions are granted too).
         options: any other option of the attack.
-        seed: seeds the client and the attack.
+        seed: seeds the attack; update `i` takes `seed + i`.
+        client_seed: seeds the client's masks, classes drawn, dropout and noise, update `i` from
+            `client_seed + i`; the operating system's where not given. Noise from a known seed protects
+            nothing.
         every: iterations between plain lines, and between rows of the history.
         threads: threads for torch; its own choice where not given.
         device: where it all runs.
@@ -63,6 +66,7 @@ class RunConfig(BaseModel):
     labels: Labels | None = None
     options: dict[str, Any] = {}
     seed: Seed = 0
+    client_seed: Seed | None = None
     every: int = Field(default=10, ge=1)
     threads: Threads | None = None
     device: str = "cpu"

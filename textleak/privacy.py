@@ -9,12 +9,13 @@ class PrivacyGuarantee(BaseModel):
     """(ε, δ) differential privacy of one example's presence, over a whole training.
 
     Attributes:
-        epsilon: ε; None where there is no noise to speak of, so that nothing is guaranteed.
+        epsilon: ε; None where there is no noise to speak of or its seed is known: nothing is guaranteed.
         delta: δ.
         steps: steps of the whole training that it is stated for.
         sampling_rate: the chance of each example to be in a step's batch.
         noise_multiplier: noise in units of the clipping norm.
         accountant: how ε was computed.
+        known_seed: the noise follows from a seed that was given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -25,6 +26,13 @@ class PrivacyGuarantee(BaseModel):
     sampling_rate: float
     noise_multiplier: float
     accountant: str
+    known_seed: bool = False
+
+    def from_known_seed(self) -> PrivacyGuarantee:
+        """What is left of it where the noise can be drawn again: nothing, so no ε."""
+        if self.epsilon is None:
+            return self
+        return self.model_copy(update={"epsilon": None, "known_seed": True})
 
     def describe(self) -> str:
         """One line for people.
@@ -33,7 +41,8 @@ class PrivacyGuarantee(BaseModel):
         ...                  noise_multiplier=1.0, accountant="rdp").describe()
         'ε = 2.1, δ = 1e-05 after 1000 steps at sampling rate 0.01 (noise multiplier 1, rdp)'
         """
-        bound = "no ε: no noise to speak of" if self.epsilon is None else f"ε = {self.epsilon:.3g}"
+        absent = "its noise is from a known seed" if self.known_seed else "no noise to speak of"
+        bound = f"no ε: {absent}" if self.epsilon is None else f"ε = {self.epsilon:.3g}"
         return (
             f"{bound}, δ = {self.delta:g} after {self.steps} steps at sampling rate "
             f"{self.sampling_rate:g} (noise multiplier {self.noise_multiplier:g}, "

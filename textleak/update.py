@@ -71,6 +71,8 @@ class UpdateMetadata(BaseModel):
         local: the local steps behind a weight delta; None for the gradient of one step. The
             gradients of the update are then (weights before - weights after) / (rate * steps).
         privacy: what is proven of the defences, where anything is.
+        client_seeded: the client's chance (masks, dropout, noise) follows from a seed that was given for
+            it, which is not told: it protects from nobody who guesses it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -85,6 +87,7 @@ class UpdateMetadata(BaseModel):
     defences: tuple[str, ...] = ()
     local: LocalSteps | None = None
     privacy: PrivacyGuarantee | None = None
+    client_seeded: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> UpdateMetadata:

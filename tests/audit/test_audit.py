@@ -23,7 +23,7 @@ def run(model: TextModel, texts: list[PrivateText], watcher: Watcher, **options:
         model,
         FakeAttack(FakeOptions(**options)),
         texts,
-        options=ClientOptions(),
+        options=ClientOptions(seed=0),
         threat_model=ThreatModel(),
         watcher=watcher,
     )
@@ -104,7 +104,7 @@ def test_classes_are_scored_too(classifier: TextModel) -> None:
 
 
 def test_an_update_alone_is_attacked_without_scores(mlm: TextModel) -> None:
-    client = Client(mlm)
+    client = Client(mlm, ClientOptions(seed=0))
     update = client.share(client.prepare(TEXTS))
     attack = FakeAttack(FakeOptions())
     audit = audit_update(mlm, attack, update)

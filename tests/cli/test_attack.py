@@ -150,10 +150,10 @@ def test_a_saved_run_can_be_replayed(attack: Textleak, textleak: Textleak, tmp_p
 def test_capture_and_invert_are_attack_in_two_steps(
     attack: Textleak, textleak: Textleak, mlm_folder: str, tmp_path: Path
 ) -> None:
-    whole = attack("--sentence", TEXT, "--save", "run", "--seed", 4)
+    whole = attack("--sentence", TEXT, "--save", "run", "--client-seed", 4)
     assert whole.code == 0
     outcome = textleak(
-        "capture", "-s", TEXT, "--model", mlm_folder, "--seed", 4, "-o", "sub/u.safetensors"
+        "capture", "-s", TEXT, "--model", mlm_folder, "--client-seed", 4, "-o", "sub/u.safetensors"
     )
     assert outcome.code == 0
     assert outcome.out.startswith("sub/u.safetensors: ")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from textleak.client.masking import mask_tokens
 from textleak.models.batch import IGNORED
+from textleak.randomness import stream
 
 SPECIAL, MASK = {0, 2, 3, 4}, 4
 WORDS = torch.arange(5, 40)
@@ -26,7 +27,7 @@ def masked(ids: torch.Tensor, rate: float, seed: int) -> tuple[torch.Tensor, tor
         special=SPECIAL,
         mask_id=MASK,
         words=WORDS,
-        generator=torch.Generator().manual_seed(seed),
+        draws=stream(seed),
         rate=rate,
     )
 

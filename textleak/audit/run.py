@@ -65,25 +65,27 @@ def audit_client(
 ) -> Audit:
     """Share each batch as a client would, attack the update, and score what comes back.
 
-    Batch `i` takes `seed + i`, for the client and for the attack. Every batch is prepared before
-    the first is attacked, so that a bad sentence stops the run at its start.
+    Batch `i` takes `seed + i` for the attack, and for the client its own seed + `i` where it has one.
+    Every batch is prepared before the first is attacked, so that a bad sentence stops the run at its
+    start.
 
     Args:
         model: the public model.
         attack: called as `attack(model, update, seed=…, on_event=…)`.
         batches: the private sentences, one update a batch.
-        options: how the client trains; its seed is replaced.
+        options: how the client trains.
         threat_model: what is granted to the attacker.
         defences: of the client; every batch has a client of its own, at its first step.
-        seed: seeds everything.
+        seed: seeds the attack.
         watcher: told of every step.
 
     Raises:
         DataError: a sentence that is empty or too long, or labels that do not fit.
     """
+    own = [None if options.seed is None else options.seed + i for i in range(len(batches))]
     clients = [
-        Client(model, options.model_copy(update={"seed": seed + i}), threat_model, defences)
-        for i in range(len(batches))
+        Client(model, options.model_copy(update={"seed": chosen}), threat_model, defences)
+        for chosen in own
     ]
     prepared = [
         client.prepare(text.sentences, text.labels)

@@ -105,7 +105,9 @@ def checked_device(name: str) -> str:
 
 def client_options(config: RunConfig) -> ClientOptions:
     """How the client of `config` trains."""
-    return ClientOptions(mask_rate=config.mask_rate, dropout=config.dropout, seed=config.seed)
+    return ClientOptions(
+        mask_rate=config.mask_rate, dropout=config.dropout, seed=config.client_seed
+    )
 
 
 def build_defences(config: RunConfig) -> Defences:
@@ -155,10 +157,12 @@ def run_header(
         received: what an update from elsewhere says of itself; by `config` where None.
     """
     recipe, defences = model.recipe, build_defences(config)
+    seeded = config.client_seed is not None
     said = received or UpdateMetadata(
         threat_model=defences.assumed(config.threat_model),
         defences=defences.specs,
-        privacy=defences.guarantee,
+        privacy=defences.promise(seeded=seeded),
+        client_seeded=seeded,
     )
     return RunHeader(
         command=command,
@@ -173,6 +177,8 @@ def run_header(
         defences=said.defences,
         privacy=said.privacy,
         seed=config.seed,
+        client_seeded=said.client_seeded,
+        client_seed=None if received else config.client_seed,
         model_notes=model.notes,
         versions=versions(),
     )

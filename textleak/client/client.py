@@ -13,6 +13,7 @@ from textleak.defences import Defences, Memory
 from textleak.errors import DataError
 from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
+from textleak.randomness import derived, stream
 from textleak.threat_model import ThreatModel
 from textleak.training import TrainingPlan, train
 from textleak.update import SharedUpdate, UpdateMetadata, check_shareable, shared_names
@@ -24,14 +25,15 @@ class ClientOptions(BaseModel):
     Attributes:
         mask_rate: fraction of tokens that masked-LM predicts.
         dropout: train mode, so dropout noise is in the gradient.
-        seed: seeds masking and dropout.
+        seed: from which the client's chance follows (masks, classes drawn, dropout, noise), so that it
+            can be repeated by whoever knows it; the operating system's where None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mask_rate: float = Field(default=0.15, gt=0, le=1)
     dropout: bool = False
-    seed: int = 0
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Client:
         granted = granted.model_copy(update={"dropout": self.options.dropout})
         self.threat_model = self.defences.assumed(granted)
         self._memory: Memory = []
+        self._exchanges = 0
 
     def prepare(
         self, sentences: Sequence[str], labels: Sequence[int] | None = None
@@ -96,7 +99,7 @@ class Client:
             special=special - {tokenizer.unk_token_id},
             mask_id=int(tokenizer.mask_token_id),
             words=torch.tensor([i for i in range(len(tokenizer)) if i not in special]),
-            generator=torch.Generator().manual_seed(self.options.seed),
+            draws=stream(self.options.seed, "client", "masks"),
             rate=self.options.mask_rate,
         )
         return PrivateBatch(TokenBatch(corrupted, attention_mask, targets), original)
@@ -111,16 +114,18 @@ class Client:
         batch = private.batch
         names = shared_names(self.model.parameters, self.threat_model)
         plan = self.defences.plan(names, dropout=self.options.dropout)
+        seed = derived(self.options.seed, "client", "exchange", self._exchanges)
+        self._exchanges += 1
         gradients = train(
             self.model.module,
             plan,
             lambda rows: self.model.loss(batch.take(rows)),
             count=len(batch.input_ids),
-            seed=self.options.seed,
+            seed=seed,
         )
         on_cpu = {name: gradient.cpu() for name, gradient in gradients.items()}
         update = SharedUpdate(on_cpu, self._metadata(private, plan))
-        shared = self.defences.protect(update, seed=self.options.seed, memory=self._memory)
+        shared = self.defences.protect(update, seed=seed, memory=self._memory)
         return check_shareable(shared)
 
     def _tokenize(self, sentences: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -145,8 +150,7 @@ class Client:
     def _classes(self, labels: Sequence[int] | None, count: int) -> torch.Tensor:
         classes = int(self.model.module.config.num_labels)  # type: ignore[union-attr, arg-type]
         if labels is None:
-            draw = torch.Generator().manual_seed(self.options.seed)
-            return torch.randint(classes, (count,), generator=draw)
+            return stream(self.options.seed, "client", "classes").below(classes, count)
         if len(labels) != count:
             raise DataError(f"expected {count} labels, one a sentence, got {len(labels)}")
         if not all(0 <= label < classes for label in labels):
@@ -162,7 +166,7 @@ class Client:
             bearing = None
             words = [[int(label)] for label in batch.labels]
         return UpdateMetadata(
-            **self.defences.facts(plan),
+            **self.defences.facts(plan, seeded=self.options.seed is not None),
             task=self.model.task,
             threat_model=granted,
             batch_size=len(batch.input_ids) if granted.batch_size else None,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from textleak.models.batch import IGNORED
+from textleak.randomness import Stream
 
 
 def mask_tokens(
@@ -16,7 +17,7 @@ def mask_tokens(
     special: Collection[int],
     mask_id: int,
     words: Tensor,
-    generator: torch.Generator,
+    draws: Stream,
     rate: float = 0.15,
 ) -> tuple[Tensor, Tensor]:
     """Choose positions to predict and corrupt them as BERT does.
@@ -29,7 +30,7 @@ def mask_tokens(
         special: ids at which no loss is ever taken ([CLS], [SEP], [PAD]).
         mask_id: the id of [MASK].
         words: (W,) the ids that a random replacement is drawn from.
-        generator: the source of randomness.
+        draws: the source of randomness.
         rate: the fraction of tokens to predict.
 
     Returns:
@@ -41,11 +42,10 @@ def mask_tokens(
     for row in range(len(input_ids)):
         places = ordinary[row].nonzero().flatten()
         count = min(len(places), max(1, round(rate * len(places))))
-        chosen = places[torch.randperm(len(places), generator=generator)[:count]]
+        chosen = places[draws.permutation(len(places))[:count]]
         labels[row, chosen] = input_ids[row, chosen]
-        draw = torch.rand(count, generator=generator)
+        draw = draws.uniform(count)
         corrupted[row, chosen[draw < 0.8]] = mask_id
         randomised = chosen[(draw >= 0.8) & (draw < 0.9)]
-        pick = torch.randint(len(words), (len(randomised),), generator=generator)
-        corrupted[row, randomised] = words[pick]
+        corrupted[row, randomised] = words[draws.below(len(words), len(randomised))]
     return corrupted, labels

@@ -6,16 +6,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar, final
 
-import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from textleak.privacy import PrivacyGuarantee
+from textleak.randomness import Stream, stream
 from textleak.threat_model import ThreatModel
 from textleak.training import TrainingPlan
 from textleak.update import SharedUpdate
-
-_STRIDE = 1_000_003  # between the seeds of two defences that follow one another
 
 
 class NoOptions(BaseModel):
@@ -79,12 +77,12 @@ class Step:
     """What goes with one update.
 
     Attributes:
-        generator: everything random is drawn from it.
+        draws: everything random is drawn from it.
         memory: what this defence kept of the same client's earlier updates, by parameter; it may be
             written to. Empty at a client's first update.
     """
 
-    generator: torch.Generator
+    draws: Stream
     memory: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -93,20 +91,24 @@ class UpdateDefence(Defence[OptionsT]):
 
     @final
     def __call__(
-        self, update: SharedUpdate, *, seed: int = 0, memory: dict[str, Tensor] | None = None
+        self,
+        update: SharedUpdate,
+        *,
+        seed: int | None = None,
+        memory: dict[str, Tensor] | None = None,
     ) -> SharedUpdate:
         """The update as it is shared under this defence; `update` itself is not touched.
 
         Args:
             update: what the client would share.
-            seed: seeds what is random; drawn on the CPU, so it means the same on every device.
+            seed: seeds what is random, each defence of a stack apart; None takes it from the
+                operating system.
             memory: what `Step.memory` holds; changed in place. None is a client's first update.
         """
         done = update.metadata.defences
-        generator = torch.Generator().manual_seed(seed + _STRIDE * len(done))
         gradients = self.protect(
             {name: tensor.detach().clone() for name, tensor in update.gradients.items()},
-            Step(generator, {} if memory is None else memory),
+            Step(stream(seed, "defence", len(done)), {} if memory is None else memory),
         )
         metadata = update.metadata.model_copy(update={"defences": (*done, self.spec)})
         return SharedUpdate(gradients, metadata)

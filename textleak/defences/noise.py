@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from textleak.defences.base import Step, UpdateDefence
+from textleak.randomness import Stream
 
 
 class NoiseOptions(BaseModel):
@@ -39,13 +40,13 @@ class Noise(UpdateDefence[NoiseOptions]):
     def protect(self, gradients: dict[str, Tensor], step: Step) -> dict[str, Tensor]:
         """Add `std` times a draw of variance 1, tensor by tensor in the order of their names."""
         noise = {
-            name: self.options.std * self.draw(gradients[name].shape, step.generator)
+            name: self.options.std * self.draw(gradients[name].shape, step.draws)
             for name in sorted(gradients)
         }
         return {name: tensor + noise[name].to(tensor) for name, tensor in gradients.items()}
 
     @abstractmethod
-    def draw(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
+    def draw(self, shape: Sequence[int], draws: Stream) -> Tensor:
         """Noise of mean 0 and variance 1."""
 
 
@@ -54,9 +55,9 @@ class GaussianNoise(Noise):
 
     name: ClassVar[str] = "gaussian"
 
-    def draw(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
+    def draw(self, shape: Sequence[int], draws: Stream) -> Tensor:
         """Noise of mean 0 and variance 1."""
-        return torch.randn(shape, generator=generator)
+        return draws.normal(*shape)
 
 
 class LaplacianNoise(Noise):
@@ -64,7 +65,6 @@ class LaplacianNoise(Noise):
 
     name: ClassVar[str] = "laplacian"
 
-    def draw(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
-        """Noise of mean 0 and variance 1, a scale of 1/√2: a difference of two exponentials."""
-        pair = torch.empty(2, *shape).exponential_(generator=generator)
-        return (pair[0] - pair[1]) / 2**0.5
+    def draw(self, shape: Sequence[int], draws: Stream) -> Tensor:
+        """Noise of mean 0 and variance 1, a scale of 1/√2."""
+        return draws.laplace(*shape)

@@ -56,7 +56,7 @@ class Defences:
 
     @property
     def guarantee(self) -> PrivacyGuarantee | None:
-        """What is proven of them, where anything is."""
+        """What is proven of them where nobody knows their noise, where anything is."""
         found = (defence.guarantee() for defence in self.training)
         return next((one for one in found if one is not None), None)
 
@@ -77,19 +77,28 @@ class Defences:
             plan = defence.train(plan)
         return plan
 
-    def facts(self, plan: TrainingPlan) -> dict[str, Any]:
+    def promise(self, *, seeded: bool) -> PrivacyGuarantee | None:
+        """What is proven of them, given whether their noise follows from a seed that was given."""
+        found = self.guarantee
+        return found.from_known_seed() if found is not None and seeded else found
+
+    def facts(self, plan: TrainingPlan, *, seeded: bool) -> dict[str, Any]:
         """What the metadata of an update says of its training, before the update defences act."""
-        specs = tuple(defence.spec for defence in self.training)
-        return {"defences": specs, "local": plan.local, "privacy": self.guarantee}
+        return {
+            "defences": tuple(defence.spec for defence in self.training),
+            "local": plan.local,
+            "privacy": self.promise(seeded=seeded),
+            "client_seeded": seeded,
+        }
 
     def protect(
-        self, update: SharedUpdate, *, seed: int = 0, memory: Memory | None = None
+        self, update: SharedUpdate, *, seed: int | None = None, memory: Memory | None = None
     ) -> SharedUpdate:
         """The update as it is shared.
 
         Args:
             update: what came out of training; its metadata names the training defences.
-            seed: seeds what is random.
+            seed: seeds what is random; None takes it from the operating system.
             memory: what the client keeps from update to update; filled in place.
         """
         kept: Memory = [] if memory is None else memory

@@ -164,6 +164,9 @@ class GridConfig(BaseModel):
         defences: each cell a list of specs, applied in their order; `none` is none.
         shares: each cell a list of patterns of shared parameters; `all` is all.
         seeds: batch `i` of a set takes `seed + i`, as `textleak attack --seed` does.
+        client_seeded: the clients' chance follows from `seeds` too, so that every run can be repeated; no
+            attack is told, but noise from a known seed protects nothing, and no ε is promised. False
+            takes it from the operating system, as a client that means to protect something does.
         mask_rate: the fraction of tokens that masked-LM predicts.
         dropout: the client trains with dropout on.
         device: where it all runs.
@@ -183,6 +186,7 @@ class GridConfig(BaseModel):
     defences: Axis[Annotated[tuple[str, ...], BeforeValidator(_specs)]] = ((),)
     shares: Axis[Annotated[tuple[str, ...], BeforeValidator(_patterns)]] = (("*",),)
     seeds: Axis[Seed] = (0,)
+    client_seeded: bool = True
     mask_rate: float = Field(default=0.15, gt=0, le=1)
     dropout: bool = False
     device: str = "cpu"

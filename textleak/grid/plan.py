@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -116,25 +117,18 @@ def plan_runs(
                     in_batches(part.sentences, part.labels, size)
                 ):
                     cell = Cell(texts=part.title, index=index, batch_size=size, seed=seed, **names)
-                    runs.append(_run(cell, base, sentences, labels, config.time_limit))
+                    private = dict(
+                        sentences=tuple(sentences),
+                        classes=None if labels is None or task == "mlm" else tuple(labels),
+                        client_seed=seed + index if config.client_seeded else None,
+                    )
+                    runs.append(_run(cell, base, private, config.time_limit))
     _check_distinct(runs)
     return runs
 
 
-def _run(
-    cell: Cell,
-    base: RunConfig,
-    sentences: list[str],
-    labels: list[int] | None,
-    time_limit: float | None,
-) -> GridRun:
-    config = base.model_copy(
-        update=dict(
-            sentences=tuple(sentences),
-            classes=None if labels is None or base.task == "mlm" else tuple(labels),
-            seed=cell.seed + cell.index,
-        )
-    )
+def _run(cell: Cell, base: RunConfig, private: dict[str, Any], time_limit: float | None) -> GridRun:
+    config = base.model_copy(update={**private, "seed": cell.seed + cell.index})
     return GridRun(cell, config, run_key(cell, config), time_limit)
 
 

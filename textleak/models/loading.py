@@ -33,6 +33,7 @@ from textleak.models.activations import check_activation, swap_activations
 from textleak.models.families import family_adapter
 from textleak.models.presets import SIZES, preset_config
 from textleak.models.text_model import TextModel, fingerprint
+from textleak.randomness import weights_drawn
 from textleak.update import ModelRecipe, Task
 
 PACKAGED = "minilm"
@@ -81,8 +82,7 @@ def load_model(options: ModelOptions, task: Task = "mlm") -> TextModel:
     source = source_of(options.name)
     tokenizer, config = read_source(source, options)
     adapter = family_adapter(config.model_type)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.weights_seed)
+    with weights_drawn(options.weights_seed):
         module, notes = _build(source, config, options, task)
     swapped = swap_activations(module, options.activation)
     if swapped:

@@ -91,6 +91,8 @@ def summary_view(record: RunRecord) -> RenderableType:
     facts.add("attacker", record.threat_model.describe(record.task))
     for defence in record.defences:
         facts.add("defence", defence)
+    if record.chance is not None:
+        facts.add("client", record.chance, "yellow")
     if record.privacy is not None:
         facts.add("privacy", record.privacy.describe())
     for note in (*record.model_notes, *record.notes):

@@ -15,7 +15,11 @@ _PACKAGES = ("textleak", "torch", "transformers", "tokenizers", "numpy")
 
 
 class RunHeader(BaseModel):
-    """The head of a run's record, printed with every result and stored in every file."""
+    """The head of a run's record, printed with every result and stored in every file.
+
+    `client_seeded` says that the client's chance follows from a seed; `client_seed` is that seed, where
+    the run made the update itself.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,14 +35,31 @@ class RunHeader(BaseModel):
     defences: tuple[str, ...] = ()
     privacy: PrivacyGuarantee | None = None
     seed: int = 0
+    client_seeded: bool = False
+    client_seed: int | None = None
     model_notes: tuple[str, ...] = ()
     versions: dict[str, str] = {}
+
+    @property
+    def chance(self) -> str | None:
+        """What is said of the client's chance where it follows from a seed that was given."""
+        return seeded_chance(self.client_seed) if self.client_seeded else None
 
     @property
     def title(self) -> str:
         """One line: the attack, the model, the task."""
         swapped = "" if self.activation == "keep" else f", {self.activation}"
         return f"{self.attack} on {self.model} ({self.task}, {self.weights} weights{swapped})"
+
+
+def seeded_chance(seed: int | None) -> str:
+    """What is said of a client whose chance follows from `seed`, or from one that is not told.
+
+    >>> seeded_chance(3)
+    'its masks, dropout and noise are from seed 3: who knows it takes them off'
+    """
+    which = "a known seed" if seed is None else f"seed {seed}"
+    return f"its masks, dropout and noise are from {which}: who knows it takes them off"
 
 
 def versions() -> dict[str, str]:

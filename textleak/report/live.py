@@ -24,6 +24,8 @@ def header_view(header: RunHeader) -> RenderableType:
     facts.add("attacker", header.threat_model.describe(header.task))
     for defence in header.defences:
         facts.add("defence", defence)
+    if header.chance is not None:
+        facts.add("client", header.chance, "yellow")
     for note in header.model_notes:
         facts.add("weights", note)
     return facts.grid

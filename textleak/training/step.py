@@ -12,13 +12,14 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from textleak.errors import ConfigError
 from textleak.gradients import parameter_gradients
+from textleak.randomness import Stream, own_generators, stream
 from textleak.training.plan import LocalSteps, PerExample, TrainingPlan
 
 Loss = Callable[[Sequence[int]], Tensor]
 
 
 def train(
-    module: nn.Module, plan: TrainingPlan, loss: Loss, *, count: int, seed: int
+    module: nn.Module, plan: TrainingPlan, loss: Loss, *, count: int, seed: int | None
 ) -> dict[str, Tensor]:
     """What is shared after one exchange's training; the module is left as it was found.
 
@@ -27,7 +28,7 @@ def train(
         plan: how it is trained.
         loss: the mean training loss of the examples with the given indices.
         count: the number of examples.
-        seed: seeds dropout and noise.
+        seed: seeds dropout and noise; None takes them from the operating system.
 
     Returns:
         The gradient by parameter name. After local steps the weight delta as a pseudo-gradient,
@@ -36,19 +37,20 @@ def train(
     Raises:
         ConfigError: dropout is asked for and the model has none.
     """
-    with _mode(module, plan), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    device = next(module.parameters()).device
+    noise = stream(seed, "training", "noise")
+    with _mode(module, plan), own_generators(device, seed, "training", "dropout"):
         if plan.local is not None:
-            return _local(module, plan, plan.local, loss, count)
-        return _gradients(module, plan, loss, range(count))
+            return _local(module, plan, plan.local, loss, count, noise)
+        return _gradients(module, plan, loss, range(count), noise)
 
 
 def _gradients(
-    module: nn.Module, plan: TrainingPlan, loss: Loss, rows: Sequence[int]
+    module: nn.Module, plan: TrainingPlan, loss: Loss, rows: Sequence[int], noise: Stream
 ) -> dict[str, Tensor]:
     if plan.per_example is None:
         return parameter_gradients(module, lambda: loss(rows), plan.names)
-    return _per_example(module, plan.names, plan.per_example, loss, rows)
+    return _per_example(module, plan.names, plan.per_example, loss, rows, noise)
 
 
 def _per_example(
@@ -57,6 +59,7 @@ def _per_example(
     bounds: PerExample,
     loss: Loss,
     rows: Sequence[int],
+    noise: Stream,
 ) -> dict[str, Tensor]:
     """Example by example, which is slow and right for any model (tied tables, masked positions)."""
     total: dict[str, Tensor] = {}
@@ -69,18 +72,23 @@ def _per_example(
     spread = bounds.noise * bounds.clip
     if spread:
         for name in sorted(total):
-            total[name] += spread * torch.randn(total[name].shape).to(total[name])
+            total[name] += spread * noise.normal(*total[name].shape).to(total[name])
     return {name: gradient / len(rows) for name, gradient in total.items()}
 
 
 def _local(
-    module: nn.Module, plan: TrainingPlan, local: LocalSteps, loss: Loss, count: int
+    module: nn.Module,
+    plan: TrainingPlan,
+    local: LocalSteps,
+    loss: Loss,
+    count: int,
+    noise: Stream,
 ) -> dict[str, Tensor]:
     parameters = dict(module.named_parameters())
     before = {name: parameters[name].detach().clone() for name in plan.names}
     try:
         for step in range(local.steps):
-            gradients = _gradients(module, plan, loss, local.rows(step, count))
+            gradients = _gradients(module, plan, loss, local.rows(step, count), noise)
             with torch.no_grad():
                 for name, gradient in gradients.items():
                     parameters[name].sub_(local.rate * gradient)

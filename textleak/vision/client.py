@@ -10,6 +10,7 @@ from torch import Tensor
 
 from textleak.defences import Defences, Memory
 from textleak.errors import DataError
+from textleak.randomness import derived, stream
 from textleak.threat_model import ThreatModel
 from textleak.training import train
 from textleak.update import SharedUpdate, UpdateMetadata, check_shareable, shared_names
@@ -33,7 +34,8 @@ class ImageClient:
     Args:
         model: the public model.
         threat_model: what of the batch is granted to the attacker.
-        seed: draws the labels of images that have none, and seeds the defences.
+        seed: from which its chance follows (the labels of images that have none, what its defences
+            draw), so that it can be repeated by whoever knows it; the operating system's where None.
         defences: what it does to protect its images.
     """
 
@@ -42,7 +44,7 @@ class ImageClient:
         model: ImageModel,
         threat_model: ThreatModel | None = None,
         *,
-        seed: int = 0,
+        seed: int | None = None,
         defences: Defences | None = None,
     ) -> None:
         self.model = model
@@ -50,6 +52,7 @@ class ImageClient:
         self.threat_model = self.defences.assumed(threat_model or ThreatModel(lengths=False))
         self.seed = seed
         self._memory: Memory = []
+        self._exchanges = 0
 
     def prepare(self, pixels: Tensor, labels: Sequence[int | None] | None = None) -> PrivateImages:
         """Check one batch of images and label it.
@@ -71,8 +74,8 @@ class ImageClient:
         given = list(labels) if labels is not None else [None] * len(pixels)
         if len(given) != len(pixels):
             raise DataError(f"expected {len(pixels)} labels, one an image, got {len(given)}")
-        draw = torch.Generator().manual_seed(self.seed)
-        drawn = torch.randint(self.model.classes, (len(pixels),), generator=draw).tolist()
+        draws = stream(self.seed, "client", "classes")
+        drawn = draws.below(self.model.classes, len(pixels)).tolist()
         chosen = [
             own if own is not None else by_lot for own, by_lot in zip(given, drawn, strict=True)
         ]
@@ -91,15 +94,17 @@ class ImageClient:
         """
         batch, granted = private.batch, self.threat_model
         plan = self.defences.plan(shared_names(self.model.parameters, granted))
+        seed = derived(self.seed, "client", "exchange", self._exchanges)
+        self._exchanges += 1
         gradients = train(
             self.model.module,
             plan,
             lambda rows: self.model.loss(batch.take(rows)),
             count=len(batch.pixels),
-            seed=self.seed,
+            seed=seed,
         )
         metadata = UpdateMetadata(
-            **self.defences.facts(plan),
+            **self.defences.facts(plan, seeded=self.seed is not None),
             task="image",
             threat_model=granted,
             batch_size=len(batch.pixels) if granted.batch_size else None,
@@ -107,5 +112,5 @@ class ImageClient:
             model=self.model.recipe,
         )
         update = SharedUpdate(gradients, metadata)
-        shared = self.defences.protect(update, seed=self.seed, memory=self._memory)
+        shared = self.defences.protect(update, seed=seed, memory=self._memory)
         return check_shareable(shared)

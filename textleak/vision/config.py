@@ -25,7 +25,7 @@ class ImageRunConfig(BaseModel):
         index: the first picture.
         batch_size: how many.
         size: what they are scaled to.
-        labels: their classes; the data's own, or drawn from the seed, where not given.
+        labels: their classes; the data's own, or drawn by the client, where not given.
         model: the classifier's name.
         classes: how many it tells apart; the data's own number where not given.
         init: how random weights are drawn.
@@ -38,7 +38,9 @@ class ImageRunConfig(BaseModel):
         labels_known: the labels are granted to the attacker.
         attack: the attack's name.
         options: its options.
-        seed: seeds the client, the defences and the attack.
+        seed: seeds the attack.
+        client_seed: seeds the classes drawn and the defences; the operating system's where not given.
+            Noise from a known seed protects nothing.
         every: iterations between plain lines.
     """
 
@@ -65,6 +67,7 @@ class ImageRunConfig(BaseModel):
     attack: str = "dlg"
     options: dict[str, Any] = {}
     seed: Seed = 0
+    client_seed: Seed | None = None
     every: int = Field(default=10, ge=1)
 
     @property

@@ -63,7 +63,8 @@ def _finding(
     specs = cells[0].records[0].config.defences
     stack = Defences.parse(specs)
     worst = worst_of(cells)
-    guarantee = stack.guarantee
+    seeded = any(record.config.client_seed is not None for cell in cells for record in cell.records)
+    guarantee = stack.promise(seeded=seeded)
     return DefenceFinding(
         defence=title,
         worst=worst,

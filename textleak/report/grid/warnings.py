@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from textleak.defences import Defences
 from textleak.report.grid.audited import Audited
 from textleak.report.grid.summary import CellSummary, Place
 
@@ -31,6 +32,7 @@ def warning_groups(
         WarningGroup("Runs that failed count nowhere", _failures(audit)),
         WarningGroup("Results that do not belong together", _mixtures(audit)),
         WarningGroup("Too few texts for the claim", _too_few(cells, label)),
+        WarningGroup("Noise that can be drawn again", _seeded(audit)),
         WarningGroup("Said by the runs themselves", _said(audit)),
     ]
     return [WarningGroup(g.title, _first(g.lines)) for g in groups if g.lines]
@@ -90,6 +92,21 @@ def _said(audit: Audited) -> list[str]:
         if record.result is not None:
             said.update({_NUMBER.sub("…", warning) for warning in record.result.warnings})
     return [f"{warning} ({_times(count)})" for warning, count in said.most_common()]
+
+
+def _seeded(audit: Audited) -> list[str]:
+    """Runs whose defences draw noise from a seed that the grid gives."""
+    count = sum(
+        record.config.client_seed is not None
+        and any(not d.reproducible for d in Defences.parse(record.config.defences).all)
+        for record in audit.records
+    )
+    if not count:
+        return []
+    return [
+        f"its seed is known in {_times(count)}, so that they can be repeated: no attack was told, but "
+        "who knows the seed takes the noise off (client_seeded: false leaves it to the operating system)"
+    ]
 
 
 def _names(names: Iterable[str]) -> str:

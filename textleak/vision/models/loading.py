@@ -15,6 +15,7 @@ from textleak.bounds import Seed
 from textleak.errors import ModelError, unknown
 from textleak.models.activations import SMOOTH, check_activation, swap_activations
 from textleak.models.text_model import fingerprint
+from textleak.randomness import weights_drawn
 from textleak.update import ImageRecipe, ModelRecipe
 from textleak.vision.models.hub import load_hub_classifier
 from textleak.vision.models.image_model import ImageModel
@@ -83,8 +84,7 @@ def _network(options: ImageModelOptions) -> ImageModel:
     uniform = options.init == "uniform" or (
         options.init == "auto" and options.name.startswith(("lenet", "resnet"))
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.weights_seed)
+    with weights_drawn(options.weights_seed):
         module = NETWORKS[options.name](options.shape, options.classes, nn.Sigmoid).eval()
         if uniform:
             draw_uniform(module)
