@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from fake_attack import FakeAttack
+from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     BertConfig,
@@ -20,6 +21,10 @@ from transformers import (
 from textleak.attacks import ATTACKS
 from textleak.client import Client, PrivateBatch
 from textleak.models import ModelOptions, TextModel, load_model
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("no clock", deadline=None)
+settings.load_profile("no clock")
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [
