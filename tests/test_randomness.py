@@ -85,13 +85,17 @@ def test_the_generators_are_put_back_on_every_way_out(
         torch.rand(5), torch.rand(5, generator=device)
     assert states() == before
     assert torch.equal(device.get_state(), other)
-    with pytest.raises(KeyboardInterrupt), own_generators("cpu", seed, "attack"):
+
+    def interrupted() -> None:
         torch.rand(5), torch.rand(5, generator=device)
         raise KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt), weights_drawn(1):
-        raise KeyboardInterrupt
-    assert states() == before
+
+    with pytest.raises(KeyboardInterrupt), own_generators("cpu", seed, "attack"):
+        interrupted()
     assert torch.equal(device.get_state(), other)
+    with pytest.raises(KeyboardInterrupt), weights_drawn(1):
+        interrupted()
+    assert states() == before
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
