@@ -9,7 +9,7 @@ import torch
 
 from tests.sharing import PrivateBatch, share
 from textleak.attacks.reliability import reliability_warnings, tied
-from textleak.attacks.verification import verify
+from textleak.verdict.recompute import verify
 from textleak.defences import Defences
 from textleak.models import TextModel, TokenBatch
 from textleak.threat_model import ThreatModel

@@ -9,7 +9,7 @@ from opacus.grad_sample import GradSampleModule
 from torch import nn
 from torch.nn import functional as F
 
-from textleak.attacks.verification import verify
+from textleak.verdict.recompute import verify
 from textleak.client import Client, ClientOptions
 from textleak.defences import DEFENCES, Defences, TrainingDefence
 from textleak.errors import ConfigError
@@ -63,9 +63,9 @@ def test_the_truth_is_verified_unless_chance_hides_it(mlm: TextModel, spec: str)
     client = Client(mlm, ClientOptions(seed=0), defences=Defences.parse([spec]))
     private = client.prepare(TEXTS)
     update = client.share(private)
-    assert verify(mlm, update, private.batch).exact == (spec in REPRODUCED)
+    assert verify(mlm, update, private.batch).near == (spec in REPRODUCED)
     other = Client(mlm, ClientOptions(seed=0)).prepare(["the cat sat on a mat .", *TEXTS[1:]]).batch
-    assert not verify(mlm, update, other).exact
+    assert not verify(mlm, update, other).near
 
 
 def test_later_steps_of_a_client_carry_what_earlier_ones_left(mlm: TextModel) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from textleak.attacks.base import Attack, Session
 from textleak.attacks.dlg import Dlg, DlgOptions
 from textleak.attacks.subspace import Subspace, SubspaceOptions
-from textleak.attacks.verification import verify
+from textleak.verdict.recompute import verify
 from textleak.errors import UpdateError
 from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
@@ -42,7 +42,7 @@ class Auto(Attack[AutoOptions]):
         """The proven batch, or the better of the two attempts by their gradients."""
         solved = Subspace(self.options.subspace).run(model, update, session)
         check = verify(model, update, solved.batch)
-        if check.exact:
+        if check.near:
             return _noted(solved, "proven by subspace")
         reason = f"subspace left a gradient error of {check.error:.1e}"
         start = None

@@ -10,9 +10,10 @@ from pydantic import BaseModel
 
 from textleak.attacks.reliability import reliability_warnings
 from textleak.attacks.running import Run, carry_out, untouched
-from textleak.attacks.verification import verify
+from textleak.verdict.recompute import verify
 from textleak.consistency import check_fits, check_lengths, check_within, workable
 from textleak.defences import Defences
+from textleak.evidence.factor import upright
 from textleak.events import Event, Finished, Iteration, OnEvent, Started
 from textleak.gradients import Agreement
 from textleak.models.batch import IGNORED, TokenBatch
@@ -92,7 +93,7 @@ class Attack(ABC, Generic[OptionsT]):
         session = Session(model, on_event)
         session.emit(Started(attack=self.name))
         candidate, check, interrupted = carry_out(
-            lambda: self.run(model, workable(update), session),
+            lambda: self.run(model, upright(model, workable(update)), session),
             lambda found: verify(model, update, found.batch),
             session,
             model.module,
@@ -147,6 +148,6 @@ def _reconstruction(
         evaluations=session.evaluations,
         seconds=session.seconds,
         gradient_error=check.error,
-        verified=check.exact,
+        verified=check.near,
         interrupted=interrupted,
     )

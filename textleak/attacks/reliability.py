@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from textleak.attacks.verification import verify
+from textleak.verdict.recompute import verify
 from textleak.decoding import standing_words
 from textleak.gradients import Agreement
 from textleak.models.batch import IGNORED, TokenBatch
@@ -26,7 +26,7 @@ def reliability_warnings(
         check: the recovered batch's gradient beside the shared one.
     """
     said = _unlike_stated(update, batch)
-    if check.exact:
+    if check.near:
         return tuple(said)
     said += [f"gradient not matched (relative error {check.error:.1e}): nothing proves this text"]
     if not check.error < _chance_error(model, update, batch):

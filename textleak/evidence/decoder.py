@@ -137,6 +137,40 @@ def decoder_part(
     return DecoderPart(states @ span, clean + [-1] * len(rest), problem.error(states))
 
 
+def scaled_decoder_part(
+    gradient: Tensor,
+    bias_gradient: Tensor,
+    span: Tensor,
+    present: Tensor,
+    table: Tensor,
+    bias: Tensor,
+) -> tuple[DecoderPart, float]:
+    """`decoder_part` of gradients that carry an unknown positive factor, and that factor.
+
+    The bias gradients of words that are no label add up to the factor times their mean probability,
+    which follows from the decoder's inputs: the two are found in turn.
+    """
+    part, factor = decoder_part(gradient, bias_gradient, span, present, table, bias), 1.0
+    if part.error < _EXPLAINED or not len(span):
+        return part, factor
+    positive = bias_gradient > 0
+    total = float(bias_gradient[positive].double().sum())
+    expected, best = 1.0, (part, factor)
+    for _ in range(_TURNS):
+        factor, last = total / expected, factor
+        part = decoder_part(gradient / factor, bias_gradient / factor, span, present, table, bias)
+        best = min(best, (part, factor), key=lambda found: found[0].error)
+        if abs(factor - last) < _SETTLED * factor:
+            break
+        p = probabilities(part.states.to(table.dtype), table, bias)
+        expected = float(p[:, positive].double().sum(1).mean())
+    return best
+
+
+_EXPLAINED = 1e-2  # exact rows leave 1e-4; a factor of 0.9 leaves 0.1
+_TURNS, _SETTLED = 8, 1e-7
+
+
 def _sample_absent(
     bias_gradient: Tensor, present: Tensor, labels: dict[int, int], most: int
 ) -> Tensor:

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from textleak.evidence.factor import oddness
+
+_WHOLE = 0.05  # how far from whole numbers counts may lie
+_CLEAR = 1e-3  # the same of a fitted factor: single precision leaves 1e-5
+
 
 @dataclass(frozen=True)
 class ClassCounts:
@@ -50,7 +55,8 @@ def class_counts(
 
     With mean cross-entropy over B sequences, B g_s = n_s p_s - m_s for a sentence that occurs n_s
     times, m_sc of them with class c. The counts are the smallest for which n_s p_s - B g_s is whole;
-    an unknown B is the least for which these repeats sum to B; where none fits, each stands once.
+    an unknown B is the least for which these repeats sum to B. Where none fits, the gradients may
+    carry a factor; where none fits either, each stands once.
 
     Args:
         gradients: (S, C) from `logit_gradients`.
@@ -63,14 +69,43 @@ def class_counts(
     for size in sizes:
         counts, errors = _fit(gradients.double() * size, probabilities.double(), most)
         found.append(ClassCounts(counts, int(counts.sum()), float(errors.max())))
-        if found[-1].batch_size == size and found[-1].error < 0.05:
-            return found[-1]
+        if found[-1].batch_size == size and found[-1].error < _WHOLE:
+            break
+    plain = found[-1] if found[-1].batch_size == size and found[-1].error < _WHOLE else None
+    if plain is not None and plain.error < _CLEAR:
+        return plain
+    scaled = _at_a_factor(gradients.double(), probabilities.double(), batch_size, most)
+    if scaled is not None or plain is not None:
+        return scaled or plain  # type: ignore[return-value]
     if batch_size not in (None, len(gradients)):
         return found[0]
-    # Nothing fits, as under noise or clipping: every sentence once is the plainest reading, and then
-    # only its class's entry is negative, at any scale.
+    # Nothing fits, as under noise: every sentence once is the plainest reading, and then only its
+    # class's entry is negative.
     once = torch.nn.functional.one_hot(gradients.argmin(1), gradients.shape[1])
     return ClassCounts(once.to(found[0].counts), len(gradients), found[0].error)
+
+
+def _at_a_factor(
+    gradients: Tensor, probabilities: Tensor, batch_size: int | None, most: int
+) -> ClassCounts | None:
+    """The counts for which the gradients are c (n p - m) / B with one factor c for all sentences.
+
+    The largest gradient gives a factor for each class that its sentence may have. Of two classes and
+    one sentence every class fits with a factor of its own: the plainest one is taken.
+    """
+    first = int(gradients.norm(dim=1).argmax())
+    alone = probabilities[first] - torch.eye(gradients.shape[1]).double()  # (C, C) p - e_c
+    fits: list[tuple[float, float, ClassCounts]] = []
+    for slope in alone:
+        factor = float(gradients[first] @ slope / slope.square().sum())
+        if factor == 0:
+            continue
+        counts, errors = _fit(gradients / factor, probabilities, most)
+        size, error = int(counts.sum()), float(errors.max())
+        if error < _CLEAR and batch_size in (None, size):
+            odd = oddness(float(f"{factor * size:.6g}"))
+            fits.append((odd, error, ClassCounts(counts, size, error)))
+    return min(fits, key=lambda fit: fit[:2])[2] if fits else None
 
 
 def _fit(scaled: Tensor, probabilities: Tensor, most: int) -> tuple[Tensor, Tensor]:

@@ -77,6 +77,10 @@ def label_counts(
             for of_state, seen in zip(alone.cpu(), observed.cpu(), strict=True)
         ]
     )
+    # One factor is in all shares: they add up to it, as counts add up to the batch's n.
+    factor = float(shares.sum())
+    if factor > 0:
+        shares, observed = shares / factor, observed / factor
     for total in range(len(states), MOST_REPEATS * len(states) + 1):
         counts = (total * shares).round()
         whole = (total * shares - counts).abs().max() < WHOLE

@@ -1,41 +1,65 @@
-"""How well two sets of gradients agree: what a recovery is verified by."""
+"""How well two sets of gradients agree, up to one real factor: the cheap test inside attacks.
+
+A client may sum its loss where another takes the mean, scale it against underflow, clip the gradient
+or share a weight delta: the same numbers but for one factor, its sign included. That factor says
+nothing of the batch, so it is fitted, and what is left is judged.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from textleak.gradients.plain import relative_error
 
-_NEGLIGIBLE = 1e-6  # a tensor this far below the median is rounding (the attention key bias)
-_TOTAL = 1e-3
-_WORST = 0.1
+@dataclass(frozen=True)
+class Tolerance:
+    """What counts as agreement while an attack is under way; a verdict looks closer.
+
+    Attributes:
+        total: the relative error over all tensors that is still agreement.
+        worst: the same of the worst tensor: one wrong word hides in the sum where the large tensors
+            do not see it, and changes some small one by more than its own size.
+        negligible: a tensor this far below the median is rounding (the attention key bias).
+        same: factors this many roundings from one are one.
+    """
+
+    total: float = 1e-3
+    worst: float = 0.1
+    negligible: float = 1e-6
+    same: float = 8.0
+
+
+TOLERANCE = Tolerance()
 
 
 class Agreement(NamedTuple):
-    """Relative errors of recomputed gradients against the shared ones.
+    """Relative errors of recomputed gradients against the shared ones, after the fit of a factor.
 
     Attributes:
-        error: ||g - G|| / ||G|| over all shared tensors.
+        error: ||G - c g|| / ||G|| over all shared tensors.
+        worst: the largest ||G - c g|| / ||G|| of a single tensor, those that are only rounding left
+            out.
         rounding: what rounding alone may make of it, by the type of the shared tensors.
-        worst: the largest ||g - G|| / ||G|| of a single tensor, those that are only rounding left
-            out. One wrong word hides in `error` when the large tensors do not see it; measured on
-            BERT, it changes some tensor by more than its own size.
+        scale: c, the factor by which the recomputed gradients match best; 1 as far as rounding
+            can tell, else as fitted. 0 where nothing is to be fitted.
     """
 
     error: float
     worst: float
     rounding: float
+    scale: float = 1.0
 
     @property
-    def exact(self) -> bool:
-        """Whether both are at the level of rounding: the recovery is proven."""
-        return self.error < max(_TOTAL, self.rounding) and self.worst < _WORST
+    def near(self) -> bool:
+        """Whether both are near the level of rounding: worth a verdict, and the end of a search."""
+        small = self.error < max(TOLERANCE.total, self.rounding)
+        return small and self.worst < TOLERANCE.worst
 
 
 def agreement(gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> Agreement:
@@ -47,34 +71,100 @@ def agreement(gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> 
     Raises:
         KeyError: a shared tensor is missing from `gradients`.
 
-    >>> agreement({"w": torch.tensor([3.0, 4.0])}, {"w": torch.tensor([3.0, 4.0])}).exact
-    True
+    >>> agreement({"w": torch.tensor([3.0, 4.0])}, {"w": torch.tensor([-6.0, -8.0])})
+    Agreement(error=0.0, worst=0.0, rounding=1.1920928955078125e-07, scale=-2.0)
     """
-    precision = _precision(shared)
-    if precision is not None:
-        gradients = {name: gradients[name].to(precision) for name in shared}
-    sizes = {name: _root_mean_square(target) for name, target in shared.items()}
-    present = [size for size in sizes.values() if size > 0]
-    least = _NEGLIGIBLE * median(present) if present else 0.0
-    errors = [
-        relative_error(gradients, {name: target})
-        for name, target in shared.items()
-        if sizes[name] > least
-    ]
-    rounding = max((torch.finfo(target.dtype).eps for target in shared.values()), default=0.0)
-    return Agreement(relative_error(gradients, shared), max(errors, default=0.0), rounding)
+    scale = fitted_scale(gradients, shared)
+    wrong, sizes = residual_norms(gradients, shared, scale)
+    means = {name: size / math.sqrt(max(shared[name].numel(), 1)) for name, size in sizes.items()}
+    present = [mean for mean in means.values() if mean > 0]
+    least = TOLERANCE.negligible * median(present) if present else 0.0
+    worst = max(
+        (wrong[name] / size for name, size in sizes.items() if means[name] > least), default=0.0
+    )
+    total = math.hypot(*sizes.values())
+    error = math.hypot(*wrong.values())
+    if total > 0:
+        error /= total
+    elif error > 0:
+        error = math.inf
+    return Agreement(error, worst, wire_rounding(shared), scale)
 
 
-def _precision(shared: Mapping[str, Tensor]) -> torch.dtype | None:
+def fitted_scale(gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> float:
+    """The factor c of least ||G - c g||; exactly 1 where it is so near that rounding may be why."""
+    own = math.fsum(_dot(gradients[name], gradients[name]) for name in shared)
+    if own == 0 or not math.isfinite(own):
+        return 0.0 if own == 0 else 1.0
+    scale = 0.0
+    for _ in range(2):  # the second pass sums what the first left, so single precision will do
+        left = (_dot(gradients[n], _less(target, gradients[n], scale)) for n, target in shared.items())
+        scale += math.fsum(left) / own
+    if not math.isfinite(scale):
+        return 1.0
+    precision = wire_precision(shared)
+    rounding = wire_rounding(shared) if precision is None else torch.finfo(precision).eps
+    return 1.0 if abs(scale - 1) <= TOLERANCE.same * rounding else scale
+
+
+def residual_norms(
+    gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor], scale: float
+) -> tuple[dict[str, float], dict[str, float]]:
+    """||G - c g|| and ||G|| by tensor, c g rounded as the shared numbers are."""
+    precision = wire_precision(shared)
+    wrong, sizes = {}, {}
+    for name, target in shared.items():
+        own = gradients[name].to(target.device)
+        if precision is not None:
+            own = (own if scale == 1 else scale * own).to(precision)
+            difference = target - own.to(target.dtype)
+        else:
+            difference = _less(target, own, scale)
+        wrong[name] = _norm(difference)
+        sizes[name] = _norm(target)
+    return wrong, sizes
+
+
+def wire_precision(shared: Mapping[str, Tensor]) -> torch.dtype | None:
     """The half-precision type that holds every shared number exactly, if there is one."""
+    ordered = sorted(shared.values(), key=Tensor.numel)  # a small tensor mostly says no at once
     for dtype in (torch.bfloat16, torch.float16):
-        if all(
-            bool((tensor.to(dtype).to(tensor.dtype) == tensor).all()) for tensor in shared.values()
+        if any(tensor.dtype == dtype for tensor in ordered):
+            return dtype
+        if ordered and all(
+            bool((tensor.to(dtype).to(tensor.dtype) == tensor).all()) for tensor in ordered
         ):
             return dtype
     return None
 
 
-def _root_mean_square(tensor: Tensor) -> float:
-    norm = float(torch.linalg.vector_norm(tensor, dtype=torch.float64))
-    return norm / math.sqrt(max(tensor.numel(), 1))
+def wire_rounding(shared: Mapping[str, Tensor]) -> float:
+    """The relative rounding of the numbers as they were shared."""
+    return max((torch.finfo(target.dtype).eps for target in shared.values()), default=0.0)
+
+
+def _less(target: Tensor, own: Tensor, scale: float) -> Tensor:
+    own = own.to(target.device)
+    if own.dtype != target.dtype:
+        own, target = own.double(), target.double()
+    if scale == 0:
+        return target
+    return target - own if scale == 1 else torch.sub(target, own, alpha=scale)
+
+
+def _dot(first: Tensor, second: Tensor) -> float:
+    first, second = first.flatten(), second.flatten().to(first.device)
+    if first.dtype != second.dtype or first.dtype not in (torch.float32, torch.float64):
+        first, second = first.double(), second.double()
+    return float(torch.dot(first, second))
+
+
+_SQUARES_FIT = (1e-15, 1e15)  # norms whose squares single precision holds with digits to spare
+
+
+def _norm(tensor: Tensor) -> float:
+    if tensor.dtype == torch.float32:
+        size = float(torch.linalg.vector_norm(tensor))
+        if _SQUARES_FIT[0] < size < _SQUARES_FIT[1]:
+            return size
+    return float(torch.linalg.vector_norm(tensor, dtype=torch.float64))

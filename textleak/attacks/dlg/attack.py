@@ -19,7 +19,7 @@ from textleak.attacks.dlg.matching import Iterate, Objective, minimise
 from textleak.attacks.dlg.moves import Place, free_places
 from textleak.attacks.dlg.options import DlgOptions, DlgPaperOptions
 from textleak.attacks.scoring import BatchScorer
-from textleak.attacks.verification import verify
+from textleak.verdict.recompute import verify
 from textleak.decoding import Nearest
 from textleak.evidence.spans import row_span
 from textleak.gradients import MATCHERS, Distance, Matcher
@@ -61,7 +61,7 @@ class Dlg(Attack[DlgOptions]):
                 found = search.settle(found)
             if best is None or found.objective < best.objective:
                 best = found
-            if verify(model, update, best.batch).exact:
+            if verify(model, update, best.batch).near:
                 break
         if best is None:
             raise RuntimeError("the continuous stage ended before its first iteration")
@@ -143,7 +143,7 @@ class Discrete:
             facts,
             BatchScorer(model, matcher, options.chunk),
             row_span([dense]) if dense is not None else None,
-            lambda batch: verify(model, update, batch).exact,
+            lambda batch: verify(model, update, batch).near,
             self._on_sweep,
         )
 

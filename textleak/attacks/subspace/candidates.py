@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from textleak.attacks.subspace.pairs import Duals
-from textleak.evidence.decoder import decoder_part, input_rows
+from textleak.evidence.decoder import input_rows, scaled_decoder_part
 from textleak.evidence.duals import context_duals, input_solution, residual_gradients
 from textleak.evidence.first_layer import FirstLayer
 from textleak.evidence.pairs import pairs_in_span
@@ -142,9 +142,14 @@ def _input_rows(
         return used.ids, used.deltas, dict.fromkeys(range(len(used.ids)), used.deltas[:0])
     words = model.word_table.detach()
     bias = model.module.get_parameter(parts.DECODER_BIAS).detach()
-    part = decoder_part(table, bias_gradient, used.decoder, used.ids, words, bias)
-    rows, unsure = input_rows(part, table, bias_gradient, used.ids, words, bias)
-    return used.ids, rows, unsure
+    part, factor = scaled_decoder_part(
+        table, bias_gradient, used.decoder, used.ids, words, bias
+    )
+    if factor == 1:
+        rows, unsure = input_rows(part, table, bias_gradient, used.ids, words, bias)
+        return used.ids, rows, unsure
+    rows, unsure = input_rows(part, table / factor, bias_gradient, used.ids, words, bias)
+    return used.ids, factor * rows, {word: factor * of_word for word, of_word in unsure.items()}
 
 
 def context_span(update: SharedUpdate, rank: int | None = None) -> Span | None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from textleak.attacks.running import Run, carry_out
-from textleak.attacks.verification import recomputed
+from textleak.verdict.recompute import recomputed
 from textleak.consistency import check_fits, check_within, workable
 from textleak.events import Started
 from textleak.gradients import Agreement, agreement, parameter_gradients
