@@ -98,7 +98,9 @@ def fitted_scale(gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor]) 
         return 0.0 if own == 0 else 1.0
     scale = 0.0
     for _ in range(2):  # the second pass sums what the first left, so single precision will do
-        left = (_dot(gradients[n], _less(target, gradients[n], scale)) for n, target in shared.items())
+        left = (
+            _dot(gradients[n], _less(target, gradients[n], scale)) for n, target in shared.items()
+        )
         scale += math.fsum(left) / own
     if not math.isfinite(scale):
         return 1.0

@@ -142,9 +142,7 @@ def _input_rows(
         return used.ids, used.deltas, dict.fromkeys(range(len(used.ids)), used.deltas[:0])
     words = model.word_table.detach()
     bias = model.module.get_parameter(parts.DECODER_BIAS).detach()
-    part, factor = scaled_decoder_part(
-        table, bias_gradient, used.decoder, used.ids, words, bias
-    )
+    part, factor = scaled_decoder_part(table, bias_gradient, used.decoder, used.ids, words, bias)
     if factor == 1:
         rows, unsure = input_rows(part, table, bias_gradient, used.ids, words, bias)
         return used.ids, rows, unsure
