@@ -26,11 +26,12 @@ SMOOTH: dict[str, Callable[[], nn.Module]] = {
 ACTIVATIONS = (KEEP, *SMOOTH)
 
 _POOLER = nn.Tanh  # a pooler's tanh is part of the head, smooth, and stays
-_CLASSES: tuple[type, ...] = tuple(
-    {cast(type, entry[0] if isinstance(entry, tuple) else entry) for entry in ACT2CLS.values()}
-    - {_POOLER}
-) + (nn.GELU, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.Softplus, nn.Mish)
-_KINKED: tuple[type, ...] = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Hardswish, nn.PReLU)
+_CLASSES: tuple[type, ...] = (
+    *({cast(type, e[0] if isinstance(e, tuple) else e) for e in ACT2CLS.values()} - {_POOLER}),
+    *(nn.GELU, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.Softplus, nn.Mish),
+    *(nn.RReLU, nn.PReLU, nn.Threshold, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid),
+    *(nn.Softshrink, nn.Hardshrink),
+)
 
 
 def check_activation(name: str) -> str:
@@ -55,8 +56,3 @@ def swap_activations(module: nn.Module, name: str) -> int:
                 setattr(parent, child_name, SMOOTH[name]())
                 swapped += 1
     return swapped
-
-
-def kinked_activations(module: nn.Module) -> list[str]:
-    """The names of the submodules whose activation is not twice differentiable."""
-    return [name for name, child in module.named_modules() if isinstance(child, _KINKED)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import logging
+import pickle
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -15,7 +17,6 @@ import torch
 from huggingface_hub import get_session
 from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
 from pydantic import BaseModel, ConfigDict
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -30,7 +31,9 @@ from transformers.utils import logging as transformers_logging
 from textleak.bounds import Classes, Seed
 from textleak.errors import ModelError, unknown
 from textleak.models.activations import check_activation, swap_activations
+from textleak.models.checks import check_loss, check_tokenizer, check_weights
 from textleak.models.families import family_adapter
+from textleak.models.kinks import kinks
 from textleak.models.presets import SIZES, preset_config
 from textleak.models.text_model import TextModel, fingerprint
 from textleak.randomness import weights_drawn
@@ -82,12 +85,21 @@ def load_model(options: ModelOptions, task: Task = "mlm") -> TextModel:
     source = source_of(options.name)
     tokenizer, config = read_source(source, options)
     adapter = family_adapter(config.model_type)
+    check_loss(options.name, config, task)
+    check_tokenizer(options.name, tokenizer, task)
     with weights_drawn(options.weights_seed):
         module, notes = _build(source, config, options, task)
     swapped = swap_activations(module, options.activation)
     if swapped:
         notes.append(f"{swapped} activations replaced by {options.activation}")
     module = module.to(device=options.device, dtype=getattr(torch, options.dtype)).eval()
+    word = torch.zeros(1, 3, dtype=torch.long, device=options.device)
+    kinked = kinks(module, lambda: module(input_ids=word))
+    if kinked:
+        notes.append(
+            f"{len(kinked)} activations are not twice differentiable (first: {kinked[0]}): "
+            "gradient matching stops at their kinks; --activation gelu swaps those that are layers"
+        )
     recipe = ModelRecipe(
         name=options.name,
         weights=options.weights if options.name not in SIZES else "random",
@@ -138,7 +150,7 @@ def read_source(
                 if options.name in SIZES
                 else AutoConfig.from_pretrained(source, local_files_only=local)
             )
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever a library makes of a folder that is not as it should be
         if Path(source).is_dir():
             what = f"cannot load a model from the folder {source!r}: {first_line(error)}"
             raise ModelError(what) from error
@@ -198,10 +210,17 @@ def _build(
                 config=config,
                 attn_implementation="eager",
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # told of in our own words
                 local_files_only=local_only(source),
             )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (pickle.UnpicklingError, struct.error) as error:
+        raise ModelError(
+            f"cannot load weights of {options.name!r}: they are pickled, and hold more than tensors; "
+            "save them as model.safetensors"
+        ) from error
+    except Exception as error:  # whatever a library makes of a file that is not as it should be
         raise ModelError(f"cannot load weights of {options.name!r}: {first_line(error)}") from error
+    check_weights(options.name, module, info)
     missing = sorted(info["missing_keys"])
     if not missing:
         return module, []

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textleak.models.activations import kinked_activations
+from textleak.models.kinks import kinks
 from textleak.update import ModelRecipe
 from textleak.vision.batch import ImageBatch
 
@@ -86,10 +86,11 @@ class ImageModel:
 
     def warnings(self) -> tuple[str, ...]:
         """What in this model makes gradient matching unreliable."""
-        kinked = kinked_activations(self.module)
+        image = torch.zeros(1, *self.shape, device=self.device, dtype=self.dtype)
+        kinked = kinks(self.module, lambda: self.logits(image))
         if not kinked:
             return ()
         return (
-            f"{len(kinked)} activations are not twice differentiable (first: {kinked[0]!r}); "
+            f"{len(kinked)} activations are not twice differentiable (first: {kinked[0]}); "
             "gradient matching stops at their kinks: swap them, for example by --activation sigmoid",
         )
