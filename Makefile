@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: demo test lint types clean
 
 demo: .venv/installed-offline
-	$(BIN)/textleak attack --model minilm --sentence "We welcome proposals for tutorials on either core machine learning topics or topics of emerging importance for machine learning."
+	$(BIN)/textleak attack --model minilm --client-seed 0 --sentence "We welcome proposals for tutorials on either core machine learning topics or topics of emerging importance for machine learning."
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest -q

@@ -50,7 +50,7 @@ def audit(
             model,
             attack,
             [PrivateText([sentence])],
-            options=ClientOptions(),
+            options=ClientOptions(seed=seed),
             threat_model=ThreatModel(),
             seed=seed,
         )

@@ -61,7 +61,7 @@ def cell(
                 model,
                 attack,
                 [text],
-                options=ClientOptions(),
+                options=ClientOptions(seed=seed),
                 threat_model=ThreatModel(),
                 defences=Defences.parse([] if spec == "none" else spec.split("+")),
                 seed=seed,

@@ -95,7 +95,7 @@ def text_leakage(learner: TextLearner, spec: str, given: argparse.Namespace) -> 
             text = PrivateText([learner.sentences[row]], [learner.labels[row]])
             try:
                 found = audit_client(
-                    learner.model, attack, [text], options=ClientOptions(),
+                    learner.model, attack, [text], options=ClientOptions(seed=seed),
                     threat_model=ThreatModel(), defences=of(spec), seed=seed,
                 )  # fmt: skip
             except TextleakError:  # the attack gave up: nothing leaked by it

@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model,
         attack,
         batches,
-        options=ClientOptions(),
+        options=ClientOptions(seed=given.seed),
         threat_model=threat,
         seed=given.seed,
         watcher=printing,

@@ -56,10 +56,10 @@ def seeded_chance(seed: int | None) -> str:
     """What is said of a client whose chance follows from `seed`, or from one that is not told.
 
     >>> seeded_chance(3)
-    'its masks, dropout and noise are from seed 3: who knows it takes them off'
+    'draws from seed 3: masks, dropout and noise from a known seed protect nothing'
     """
-    which = "a known seed" if seed is None else f"seed {seed}"
-    return f"its masks, dropout and noise are from {which}: who knows it takes them off"
+    which = "a seed" if seed is None else f"seed {seed}"
+    return f"draws from {which}: masks, dropout and noise from a known seed protect nothing"
 
 
 def versions() -> dict[str, str]:

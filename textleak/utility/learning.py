@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from textleak.defences import Defences, Memory
+from textleak.randomness import derived, stream
 from textleak.training import train
 from textleak.training.step import Loss
 from textleak.update import SharedUpdate, UpdateMetadata
@@ -82,11 +83,11 @@ def _train(learner: Learner, defences: Defences, options: LearningOptions) -> No
         solver = torch.optim.SGD(
             solver.param_groups[0]["params"], plan.local.rate * plan.local.steps
         )
-    draw = torch.Generator().manual_seed(options.seed)
+    draws = stream(options.seed, "learning", "batches")
     memory: Memory = []
     for step in range(options.steps):
-        rows = torch.randperm(learner.count, generator=draw)[: options.batch_size].tolist()
-        seed = options.seed + step
+        rows = draws.permutation(learner.count)[: options.batch_size].tolist()
+        seed = derived(options.seed, "learning", "exchange", step)
         gradients = train(
             learner.module,
             plan,
