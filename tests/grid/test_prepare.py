@@ -34,8 +34,14 @@ def test_every_combination_is_a_run_and_says_what_it_is(prepared: Prepared) -> N
     )
     assert len({run.key for run in grid.runs}) == 12
     second = next(r for r in grid.runs if (r.cell.seed, r.cell.index) == (5, 1))
-    assert second.config.seed == 6
+    assert (second.config.seed, second.config.client_seed) == (6, 6)
+
     assert second.config.sentences == ("a dog ran !",)
+
+
+def test_clients_of_a_grid_are_seeded_unless_it_says_otherwise(prepared: Prepared) -> None:
+    drawn = [run.config.client_seed for run in prepared(client_seeded=False).runs]
+    assert drawn == [None] * 4
 
 
 def test_a_key_depends_on_what_a_result_depends_on_and_on_nothing_else(prepared: Prepared) -> None:

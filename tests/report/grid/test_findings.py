@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from textleak.report.grid.files import write_report
 from textleak.report.grid.findings import defence_findings
 from textleak.report.grid.sentences import worst_sentences
 from textleak.report.grid.summary import summarise
+from textleak.report.grid.warnings import warning_groups
 
 
 def test_a_defence_is_judged_by_the_worst_attack_on_it(audited: Audited) -> None:
@@ -47,6 +49,22 @@ def test_few_updates_or_wide_intervals_carry_no_claim(audited: Audited) -> None:
     }
     assert cells["sharp", 2, "none"].too_few == "fewer than 10 updates"
     assert cells["sharp", 1, "none"].too_few is None
+
+
+def test_noise_from_the_seeds_of_the_grid_is_told(audited: Audited) -> None:
+    def groups(of: Audited) -> dict[str, list[str]]:
+        found = warning_groups(of, summarise(of.records), lambda place: place.attack)
+        return {group.title: group.lines for group in found}
+
+    title = "Noise that can be drawn again"
+    assert title not in groups(audited)
+    seeded = [
+        r.model_copy(update={"config": r.config.model_copy(update={"client_seed": 0})})
+        for r in audited.records
+    ]
+    noisy = sum("gaussian" in r.cell.defence for r in seeded)
+    (line,) = groups(replace(audited, records=seeded))[title]
+    assert line.startswith(f"its seed is known in {noisy} runs")
 
 
 def test_the_worst_sentence_of_every_defence(audited: Audited) -> None:
