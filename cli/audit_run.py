@@ -15,9 +15,7 @@ from textleak.grid.results import RESULTS, GridRecord, ResultsFile, read_results
 from textleak.grid.screen import GridProgress, GridScreen
 from textleak.yaml_source import YamlSource
 
-from .output import INTERRUPTED, Output
-
-SOME_FAILED = 1
+from .output import INTERRUPTED, SOME_FAILED, Output
 
 
 @dataclass

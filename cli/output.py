@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STDOUT = "-"
 INTERRUPTED = 130
+SOME_FAILED = 1
 
 
 @dataclass

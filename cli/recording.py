@@ -17,7 +17,7 @@ from textleak.report.record import batch_record, run_record, sequence_record
 from textleak.report.screen import Screen
 from textleak.update import SharedUpdate
 
-from .output import INTERRUPTED, Output
+from .output import INTERRUPTED, SOME_FAILED, Output
 
 
 class Recording(Watcher):
@@ -103,7 +103,9 @@ def conduct(
         with suppress(BrokenPipeError):
             output.console.print(summary_view(record))
             output.write_json(record.to_json())
-        return INTERRUPTED if outcome.interrupted else 0
+        if outcome.interrupted:
+            return INTERRUPTED
+        return SOME_FAILED if outcome.failures else 0
     finally:
         if output.folder is not None:
             output.folder.close()

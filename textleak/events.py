@@ -34,7 +34,7 @@ class Iteration(BaseModel):
         labels: per sequence, the recovered class or words under the masks, as text.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     kind: Literal["iteration"] = "iteration"
     stage: str
@@ -51,7 +51,7 @@ class Iteration(BaseModel):
 class Finished(BaseModel):
     """The attack has ended."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     kind: Literal["finished"] = "finished"
     evaluations: int

@@ -9,11 +9,11 @@ import torch
 
 from tests.sharing import PrivateBatch, share
 from textleak.attacks.reliability import reliability_warnings, tied
-from textleak.verdict.recompute import verify
 from textleak.defences import Defences
 from textleak.models import TextModel, TokenBatch
 from textleak.threat_model import ThreatModel
 from textleak.update import SharedUpdate
+from textleak.verdict.recompute import verify
 
 SENTENCE = "the cat broke a cup and ran on the mat ."
 

@@ -9,13 +9,13 @@ from opacus.grad_sample import GradSampleModule
 from torch import nn
 from torch.nn import functional as F
 
-from textleak.verdict.recompute import verify
 from textleak.client import Client, ClientOptions
 from textleak.defences import DEFENCES, Defences, TrainingDefence
 from textleak.errors import ConfigError
 from textleak.models import TextModel
 from textleak.training import LocalSteps, PerExample, TrainingPlan, train
 from textleak.update import SharedUpdate
+from textleak.verdict.recompute import verify
 
 TEXTS = ["the cat sat on the mat .", "a dog ran !", "the chair broke a cup ."]
 IN_TRAINING = [name for name in DEFENCES if issubclass(DEFENCES.load(name), TrainingDefence)]

@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from textleak.attacks.base import Attack, Session
 from textleak.attacks.dlg import Dlg, DlgOptions
 from textleak.attacks.subspace import Subspace, SubspaceOptions
-from textleak.verdict.recompute import verify
 from textleak.errors import UpdateError
 from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate
 from textleak.update import SharedUpdate
+from textleak.verdict.recompute import verify
 
 
 class AutoOptions(BaseModel):

@@ -10,16 +10,16 @@ from pydantic import BaseModel
 
 from textleak.attacks.reliability import reliability_warnings
 from textleak.attacks.running import Run, carry_out, untouched
-from textleak.verdict.recompute import verify
 from textleak.consistency import check_fits, check_lengths, check_within, workable
 from textleak.defences import Defences
-from textleak.evidence.factor import upright
 from textleak.events import Event, Finished, Iteration, OnEvent, Started
+from textleak.evidence.factor import upright
 from textleak.gradients import Agreement
 from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate, Reconstruction
 from textleak.update import SharedUpdate
+from textleak.verdict.recompute import verify
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 

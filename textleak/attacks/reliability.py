@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from textleak.verdict.recompute import verify
 from textleak.decoding import standing_words
 from textleak.gradients import Agreement
 from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.update import SharedUpdate
+from textleak.verdict.recompute import verify
 
 _DRAWS = 3  # random batches that a result is compared with
 

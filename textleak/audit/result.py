@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from textleak.reconstruction import Reconstruction
@@ -36,10 +37,17 @@ class SequenceResult:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """One attacked update: its sentences in the order of their references, and what it cost."""
+    """One attacked update: its sentences in the order of their references, and what it cost.
+
+    Attributes:
+        sequences: its sentences.
+        reconstruction: what the attack returned.
+        failure: why the attack came to nothing, where it did; the reconstruction is empty then.
+    """
 
     sequences: list[SequenceResult]
     reconstruction: Reconstruction
+    failure: str | None = None
 
     @property
     def scored(self) -> bool:
@@ -83,7 +91,13 @@ class Audit:
     @property
     def gradient_error(self) -> float | None:
         """The largest relative gradient error of any batch."""
-        return max((b.reconstruction.gradient_error for b in self.batches), default=None)
+        errors = [b.reconstruction.gradient_error for b in self.batches]
+        return math.nan if any(map(math.isnan, errors)) else max(errors, default=None)
+
+    @property
+    def failures(self) -> list[str]:
+        """Why attacks came to nothing, one an update that failed."""
+        return [b.failure for b in self.batches if b.failure is not None]
 
     @property
     def evaluations(self) -> int:

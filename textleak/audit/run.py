@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from textleak.audit.failure import failed_update
 from textleak.audit.result import Audit, BatchResult
 from textleak.audit.score import score
 from textleak.client import Client, ClientOptions
 from textleak.defences import Defences
+from textleak.errors import ConfigError
 from textleak.events import Event, OnEvent
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Reconstruction
@@ -81,6 +84,7 @@ def audit_client(
 
     Raises:
         DataError: a sentence that is empty or too long, or labels that do not fit.
+        TextleakError: no update could be attacked; where only some fail, their results say so.
     """
     own = [None if options.seed is None else options.seed + i for i in range(len(batches))]
     clients = [
@@ -92,18 +96,32 @@ def audit_client(
         for client, text in zip(clients, batches, strict=True)
     ]
     results: list[BatchResult] = []
+    failure: Exception | None = None
     try:
         for i, (client, private) in enumerate(zip(clients, prepared, strict=True)):
             update = client.share(private)
             watcher.begin(i, len(batches), update, private.original_ids)
-            found = attack(model, update, seed=seed + i, on_event=watcher.event)
-            labels = private.batch.labels.tolist() if model.task == "classification" else None
-            results.append(score(model, found, private.original_ids, labels))
+            started = time.perf_counter()
+            try:
+                found = attack(model, update, seed=seed + i, on_event=watcher.event)
+            except (OSError, ConfigError):  # the next update would end like this one
+                raise
+            except Exception as error:
+                if len(batches) == 1:
+                    raise
+                failure = failure or error
+                spent = time.perf_counter() - started
+                results.append(failed_update(model, error, spent, private.original_ids))
+            else:
+                labels = private.batch.labels.tolist() if model.task == "classification" else None
+                results.append(score(model, found, private.original_ids, labels))
             watcher.scored(results[-1])
-            if found.interrupted:
+            if results[-1].reconstruction.interrupted:
                 return Audit(results, interrupted=True)
     except KeyboardInterrupt:
         return Audit(results, interrupted=True)
+    if failure is not None and all(result.failure is not None for result in results):
+        raise failure
     return Audit(results)
 
 

@@ -25,7 +25,7 @@ def masked_words(bias: Tensor, count: int) -> Tensor:
     >>> masked_words(torch.tensor([0.1, -0.6, 0.1, -0.3]), 3).tolist()
     [1, 1, 3]
     """
-    below = (-bias.double()).clamp_min(0)
+    below = (-bias.double()).nan_to_num(0.0, 0.0, 0.0).clamp_min(0)
     words = below.topk(min(count, len(below))).indices
     shares = below[words]
     quota = count * shares / shares.sum().clamp_min(1e-300)

@@ -50,7 +50,8 @@ def batch_view(
     blocks: list[RenderableType] = [Rule(title, style="dim", align="left")]
     blocks += [sequence_view(sequence, pieces) for sequence in sequences]
     if title:
-        line = Text(f"verified: {_verified(batch)}; {_cost(batch)}", style="dim")
+        told = f"verified: {_verified(batch)}; {_cost(batch)}"
+        line = Text(f"failed: {batch.failure}" if batch.failure else told, style="dim")
         blocks.append(Padding(line, (0, 0, 0, 11)))
     return Group(*blocks)
 
@@ -77,7 +78,7 @@ def summary_view(record: RunRecord) -> RenderableType:
     """What the run comes to: rates, verification, cost, assumptions, notes and warnings."""
     facts = Facts()
     if record.token_match is not None:
-        count = len(record.sequences)
+        count = sum(s.exact is not None for s in record.sequences)
         exact = sum(bool(s.exact) for s in record.sequences)
         match = Text(f"{record.token_match:.3f}", style="bold")
         match.append(f", {_rouge(record)}, exact {exact} of {count}", style="not bold")
@@ -99,6 +100,8 @@ def summary_view(record: RunRecord) -> RenderableType:
         facts.add("note", note)
     for warning in record.warnings:
         facts.add("warning", warning, "yellow")
+    for failure in record.failures:
+        facts.add("failed", failure, "yellow")
     if record.interrupted:
         facts.add("interrupted", _interrupted(record), "yellow")
     return Group(Rule(style="dim"), facts.grid)

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from textleak.events import Event, Iteration
+from textleak.report.sparkline import DIVERGED
 
 ROWS = 12
 
@@ -75,7 +76,7 @@ def history_table(rows: list[HistoryRow], reference: list[str] | None = None) ->
     table.add_column("objective", justify="right", no_wrap=True)
     table.add_column("text", overflow="fold")
     for row in thinned(rows):
-        objective = "-" if row.objective is None else f"{row.objective:.3g}"
+        objective = DIVERGED if row.objective is None else f"{row.objective:.3g}"
         table.add_row(f"{row.stage} {row.iteration}", objective, Text("\n".join(row.texts)))
     if reference:
         table.add_row("truth", "", Text("\n".join(reference)), style="bold")

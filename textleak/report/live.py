@@ -12,7 +12,7 @@ from textleak.report.alignment import Alignment
 from textleak.report.facts import Facts
 from textleak.report.header import RunHeader
 from textleak.report.progress import Progress
-from textleak.report.sparkline import sparkline
+from textleak.report.sparkline import objective_text, sparkline
 
 SHOWN = 4  # sentences of a batch that fit on a screen with their references
 
@@ -43,7 +43,7 @@ def live_view(progress: Progress) -> RenderableType:
     facts.add("stage", _bar(progress))
     rate = progress.rate
     speed = f"  {now.evaluations} evaluations" + (f", {rate:.1f} a second" if rate else "")
-    objective = Text(f"{now.objective:.4g}  ", style="bold")
+    objective = Text(f"{objective_text(now.objective)}  ", style="bold")
     objective.append(sparkline(progress.objectives), style="cyan")
     objective.append(speed, style="dim")
     facts.add("objective", objective)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textleak.report.live import labels_text
 from textleak.report.progress import Progress
+from textleak.report.sparkline import objective_text
 
 
 def plain_line(progress: Progress) -> str:
@@ -18,7 +19,7 @@ def plain_line(progress: Progress) -> str:
     parts += [
         f"{now.seconds:.1f} s",
         f"{now.stage} {count}",
-        f"objective {now.objective:.4g}",
+        f"objective {objective_text(now.objective)}",
         f"{now.evaluations} evaluations",
     ]
     match = progress.token_match()

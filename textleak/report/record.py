@@ -38,7 +38,10 @@ class SequenceRecord(BaseModel):
 
 
 class BatchRecord(BaseModel):
-    """One attacked update: how many of the sequences are its own, and what it cost."""
+    """One attacked update: how many of the sequences are its own, and what it cost.
+
+    A `failure` says why its attack came to nothing; its sequences have no scores then.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,6 +52,7 @@ class BatchRecord(BaseModel):
     evaluations: int
     seconds: float
     history: list[HistoryRow] = []
+    failure: str | None = None
 
 
 class RunRecord(RunHeader):
@@ -70,6 +74,7 @@ class RunRecord(RunHeader):
     seconds: float
     seconds_per_evaluation: float | None
     interrupted: bool = False
+    failures: list[str] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     batches: list[BatchRecord] = Field(default_factory=list)
@@ -112,6 +117,7 @@ def run_record(header: RunHeader, audit: Audit, histories: list[list[HistoryRow]
         seconds=audit.seconds,
         seconds_per_evaluation=audit.seconds / audit.evaluations if audit.evaluations else None,
         interrupted=audit.interrupted,
+        failures=audit.failures,
         notes=audit.notes,
         warnings=audit.warnings,
         batches=[batch_record(b, rows) for b, rows in zip(audit.batches, kept, strict=False)],
@@ -129,6 +135,7 @@ def batch_record(batch: BatchResult, history: list[HistoryRow]) -> BatchRecord:
         evaluations=found.evaluations,
         seconds=found.seconds,
         history=history,
+        failure=batch.failure,
     )
 
 

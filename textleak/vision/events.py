@@ -30,7 +30,7 @@ class ImageIteration(BaseModel):
         labels: its classes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     kind: Literal["image-iteration"] = "image-iteration"
     stage: str
@@ -46,7 +46,7 @@ class ImageIteration(BaseModel):
 class ImageFinished(BaseModel):
     """The attack has ended."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     kind: Literal["image-finished"] = "image-finished"
     evaluations: int

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -97,6 +99,11 @@ def descend(
     for iteration in range(1, options.iterations + 1):
         values, slopes = _evaluate(objective, points.detach(), penalty)
         session.evaluations += len(points)
+        if not bool(torch.isfinite(values).any()):
+            note = f"diverged at iteration {iteration}: the text is of the best one before"
+            found = replace(_best(objective, best, lowest), objective=math.inf, notes=(note,))
+            session.progress(found, stage="match", iteration=iteration, total=options.iterations)
+            return found
         better = values < lowest
         lowest = torch.where(better, values, lowest)
         best = torch.where(better[:, None], points.detach(), best)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from itertools import islice
 from typing import ClassVar
 
@@ -19,7 +21,6 @@ from textleak.attacks.dlg.matching import Iterate, Objective, minimise
 from textleak.attacks.dlg.moves import Place, free_places
 from textleak.attacks.dlg.options import DlgOptions, DlgPaperOptions
 from textleak.attacks.scoring import BatchScorer
-from textleak.verdict.recompute import verify
 from textleak.decoding import Nearest
 from textleak.evidence.spans import row_span
 from textleak.gradients import MATCHERS, Distance, Matcher
@@ -27,6 +28,7 @@ from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate
 from textleak.update import SharedUpdate
+from textleak.verdict.recompute import verify
 
 
 class Dlg(Attack[DlgOptions]):
@@ -95,6 +97,7 @@ class Continuous:
         start = self._objective.start(options.restarts)
         self._iterates = enumerate(minimise(self._objective, start, options))
         self._spent = self._rounds = 0
+        self._last: Candidate | None = None
 
     def advance(self) -> Candidate | None:
         """Run one round's iterations; the best restart decoded, None when all have come to rest."""
@@ -104,18 +107,23 @@ class Continuous:
         for iteration, iterate in islice(self._iterates, count):
             self._session.evaluations += iterate[2] - self._spent
             self._spent = iterate[2]
-            found = self._decode(iterate)
+            found = self._decode(iterate, iteration)
             total = self._options.iterations * self._options.rounds
             self._session.progress(found, stage="match", iteration=iteration, total=total)
         return found
 
-    def _decode(self, iterate: Iterate) -> Candidate:
+    def _decode(self, iterate: Iterate, iteration: int) -> Candidate:
+        """The best restart that has not diverged; where none is left, what the last one was."""
         variables, values, _ = iterate
-        best = int(values.nan_to_num(torch.inf).argmin())
-        found, self.nearest = decode(
+        sound = torch.isfinite(variables).all(1) & torch.isfinite(values)
+        if self._last is not None and not bool(sound.any()):
+            note = f"diverged at iteration {iteration}: the text is of the one before"
+            return replace(self._last, objective=math.inf, notes=(note,))
+        best = int(torch.where(sound, values, torch.inf).argmin())
+        self._last, self.nearest = decode(
             self._objective, variables[best], float(values[best]), self._options.nearest
         )
-        return found
+        return self._last
 
 
 class Discrete:

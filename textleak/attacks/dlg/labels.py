@@ -228,7 +228,7 @@ def place_logits(model: TextModel, facts: Facts, states: Tensor, likely: Tensor)
 
 def place_labels(facts: Facts, likely: Tensor, scores: Tensor, words: Tensor) -> Tensor:
     """Labels (B, T): each word (M,) at the place that an optimal assignment of (L, M) gives it."""
-    places, columns = linear_sum_assignment(-scores.detach().double().cpu().numpy())
+    places, columns = linear_sum_assignment(-scores.detach().double().nan_to_num().cpu().numpy())
     flat = torch.full((facts.places,), IGNORED)
     flat[likely[torch.from_numpy(places)]] = words[torch.from_numpy(columns)]
     labels = torch.full_like(facts.frame, IGNORED)

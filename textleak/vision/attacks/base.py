@@ -12,11 +12,11 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from textleak.attacks.running import Run, carry_out
-from textleak.verdict.recompute import recomputed
 from textleak.consistency import check_fits, check_within, workable
 from textleak.events import Started
 from textleak.gradients import Agreement, agreement, parameter_gradients
 from textleak.update import SharedUpdate
+from textleak.verdict.recompute import recomputed
 from textleak.vision.attacks.counting import unsettled
 from textleak.vision.batch import ImageBatch
 from textleak.vision.events import (

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from textleak.report.facts import Facts
 from textleak.report.live import clock_text, header_view
-from textleak.report.sparkline import sparkline
+from textleak.report.sparkline import objective_text, sparkline
 from textleak.vision.audit import ImageAudit
 from textleak.vision.reconstruction import ImageReconstruction
 from textleak.vision.report.preview import Gallery, decibels
@@ -31,7 +31,7 @@ def live_view(progress: ImageProgress) -> RenderableType:
     bar = ProgressBar(total=now.total or 1, completed=now.iteration if now.total else 0, width=20)
     row.add_row(Text(now.stage, "bold"), bar, count, Text(clock_text(now.seconds)))
     facts.add("stage", row)
-    objective = Text(f"{now.objective:.4g}  ", style="bold")
+    objective = Text(f"{objective_text(now.objective)}  ", style="bold")
     objective.append(sparkline(progress.objectives), style="cyan")
     objective.append(f"  {now.evaluations} evaluations", style="dim")
     facts.add("objective", objective)
@@ -63,7 +63,7 @@ def plain_line(progress: ImageProgress) -> str:
     parts = [
         f"{now.seconds:.1f} s",
         f"{now.stage} {count}",
-        f"objective {now.objective:.4g}",
+        f"objective {objective_text(now.objective)}",
         f"{now.evaluations} evaluations",
     ]
     if progress.psnr:
