@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from textleak.verdict.verdict import Word
+
 
 class Started(BaseModel):
     """The attack begins."""
@@ -59,6 +61,7 @@ class Finished(BaseModel):
     texts: list[str]
     gradient_error: float
     verified: bool
+    verdict: Word | None = None
     interrupted: bool = False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from textleak.models.batch import TokenBatch
+from textleak.verdict.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Reconstruction:
         evaluations: how many candidate gradients were evaluated.
         seconds: wall-clock time.
         gradient_error: relative error of the recovered batch's gradient against the shared one.
-        verified: the error is at rounding level: the recovery is proven without the truth.
+        verdict: what the update says of the recovery, as a whole and of each sequence.
         interrupted: stopped by the user; this is the best found so far.
         warnings: what makes this result unreliable.
     """
@@ -53,6 +54,11 @@ class Reconstruction:
     evaluations: int
     seconds: float
     gradient_error: float
-    verified: bool
+    verdict: Verdict
     interrupted: bool = False
     warnings: tuple[str, ...] = ()
+
+    @property
+    def verified(self) -> bool:
+        """Whether the whole batch is proven, without the truth."""
+        return self.verdict.verified

@@ -32,7 +32,7 @@ def test_what_subspace_proves_is_not_matched(classifier: TextModel) -> None:
     found = Auto(QUICK)(classifier, update)
     assert found.verified
     assert found.token_ids == private.original_ids
-    assert found.candidate.notes[-1] == "proven by subspace"
+    assert found.candidate.notes[-1] == "explained by subspace"
 
 
 def test_under_noise_dlg_goes_on_from_what_subspace_found(classifier: TextModel) -> None:

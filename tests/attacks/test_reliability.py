@@ -13,7 +13,7 @@ from textleak.defences import Defences
 from textleak.models import TextModel, TokenBatch
 from textleak.threat_model import ThreatModel
 from textleak.update import SharedUpdate
-from textleak.verdict.recompute import verify
+from textleak.verdict.judge import judge
 
 SENTENCE = "the cat broke a cup and ran on the mat ."
 
@@ -26,8 +26,8 @@ def shared(
 
 
 def warnings(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> str:
-    said = reliability_warnings(model, update, batch, verify(model, update, batch))
-    assert len(said) <= 6
+    said = reliability_warnings(model, update, batch, judge(model, update, batch))
+    assert len(said) <= 7
     return "; ".join(said)
 
 

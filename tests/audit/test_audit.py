@@ -14,6 +14,7 @@ from textleak.events import Event, Finished, Started
 from textleak.models import TextModel, TokenBatch
 from textleak.reconstruction import Candidate, Reconstruction
 from textleak.threat_model import ThreatModel
+from textleak.verdict.verdict import alike
 
 TEXTS = ["the cat sat on the mat .", "a dog ran !"]
 
@@ -127,7 +128,7 @@ def found(mlm: TextModel, texts: list[str]) -> Reconstruction:
         evaluations=1,
         seconds=0.1,
         gradient_error=0.0,
-        verified=True,
+        verdict=alike("proven", len(ids), 0.0, ""),
     )
 
 

@@ -31,7 +31,7 @@ def test_json_on_stdout_is_alone_there_and_keeps_the_contract(attack: Textleak) 
     outcome = attack("--sentence", TEXT, "--json", "-", "--seed", 3)
     assert outcome.code == 0
     data = written(outcome)
-    assert data["schema"] == 1
+    assert data["schema"] == 2
     assert (data["command"], data["attack"], data["task"], data["seed"]) == (
         *("attack", "fake", "mlm"),
         3,

@@ -8,7 +8,7 @@ from textleak.report.record import RunRecord, json_text
 def test_the_contract(record: RunRecord) -> None:
     data = json.loads(record.to_json())
     assert next(iter(data)) == "schema"
-    assert data["schema"] == 1
+    assert data["schema"] == 2
     assert data.keys() >= {
         *("schema", "command", "attack", "model", "activation", "task", "threat_model"),
         *("defences", "seed", "versions", "sequences", "token_match", "exact_rate"),

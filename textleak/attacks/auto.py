@@ -15,6 +15,7 @@ from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate
 from textleak.update import SharedUpdate
+from textleak.verdict.judge import explains
 from textleak.verdict.recompute import verify
 
 
@@ -41,9 +42,9 @@ class Auto(Attack[AutoOptions]):
     def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
         """The proven batch, or the better of the two attempts by their gradients."""
         solved = Subspace(self.options.subspace).run(model, update, session)
+        if explains(model, update, solved.batch):
+            return _noted(solved, "explained by subspace")
         check = verify(model, update, solved.batch)
-        if check.near:
-            return _noted(solved, "proven by subspace")
         reason = f"subspace left a gradient error of {check.error:.1e}"
         start = None
         if any(max(row) > 0 for row in solved.confidence):

@@ -14,12 +14,12 @@ from textleak.consistency import check_fits, check_lengths, check_within, workab
 from textleak.defences import Defences
 from textleak.events import Event, Finished, Iteration, OnEvent, Started
 from textleak.evidence.factor import upright
-from textleak.gradients import Agreement
 from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate, Reconstruction
 from textleak.update import SharedUpdate
-from textleak.verdict.recompute import verify
+from textleak.verdict.judge import judge
+from textleak.verdict.verdict import Verdict
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
@@ -92,16 +92,16 @@ class Attack(ABC, Generic[OptionsT]):
         Defences.parse(update.metadata.defences)
         session = Session(model, on_event)
         session.emit(Started(attack=self.name))
-        candidate, check, interrupted = carry_out(
+        candidate, verdict, interrupted = carry_out(
             lambda: self.run(model, upright(model, workable(update)), session),
-            lambda found: verify(model, update, found.batch),
+            lambda found: judge(model, update, found.batch),
             session,
             model.module,
             seed,
         )
-        result = _reconstruction(self.name, session, candidate, check, interrupted)
+        result = _reconstruction(self.name, session, candidate, verdict, interrupted)
         with untouched(model.module):
-            warnings = reliability_warnings(model, update, candidate.batch, check)
+            warnings = reliability_warnings(model, update, candidate.batch, verdict)
         result = replace(result, warnings=warnings)
         session.emit(
             Finished(
@@ -110,6 +110,7 @@ class Attack(ABC, Generic[OptionsT]):
                 texts=result.texts,
                 gradient_error=result.gradient_error,
                 verified=result.verified,
+                verdict=verdict.word,
                 interrupted=interrupted,
             )
         )
@@ -136,7 +137,7 @@ def label_texts(model: TextModel, batch: TokenBatch) -> list[list[str]]:
 
 
 def _reconstruction(
-    name: str, session: Session, candidate: Candidate, check: Agreement, interrupted: bool
+    name: str, session: Session, candidate: Candidate, verdict: Verdict, interrupted: bool
 ) -> Reconstruction:
     token_ids = candidate.batch.filled()
     return Reconstruction(
@@ -147,7 +148,7 @@ def _reconstruction(
         labels=batch_labels(candidate.batch),
         evaluations=session.evaluations,
         seconds=session.seconds,
-        gradient_error=check.error,
-        verified=check.near,
+        gradient_error=verdict.error,
+        verdict=verdict,
         interrupted=interrupted,
     )

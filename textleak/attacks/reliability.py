@@ -5,31 +5,34 @@ from __future__ import annotations
 import torch
 
 from textleak.decoding import standing_words
-from textleak.gradients import Agreement
 from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.update import SharedUpdate
 from textleak.verdict.recompute import verify
+from textleak.verdict.verdict import Verdict
 
 _DRAWS = 3  # random batches that a result is compared with
 
 
 def reliability_warnings(
-    model: TextModel, update: SharedUpdate, batch: TokenBatch, check: Agreement
+    model: TextModel, update: SharedUpdate, batch: TokenBatch, verdict: Verdict
 ) -> tuple[str, ...]:
-    """Why `batch` may not be what the client had; nothing where its gradient is the shared one.
+    """Why `batch` may not be what the client had; nothing where it is proven.
 
     Args:
         model: the public model.
         update: what was attacked.
         batch: what was recovered.
-        check: the recovered batch's gradient beside the shared one.
+        verdict: what the update says of it.
     """
     said = _unlike_stated(update, batch)
-    if check.near:
+    if verdict.word == "proven":
         return tuple(said)
-    said += [f"gradient not matched (relative error {check.error:.1e}): nothing proves this text"]
-    if not check.error < _chance_error(model, update, batch):
+    if verdict.word == "consistent":
+        return (*said, *(f"not proven: {reason}" for reason in verdict.reasons))
+    said += [f"gradient not matched (relative error {verdict.error:.1e}): nothing proves this text"]
+    said += verdict.reasons
+    if not verdict.error < _chance_error(model, update, batch):
         said.append("no better than random words: their gradients come as close to the shared one")
     zero = sum(not bool(gradient.any()) for gradient in update.gradients.values())
     if zero:

@@ -13,6 +13,7 @@ from textleak.metrics.sentence import SentenceFrame
 from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate, Reconstruction
+from textleak.verdict.verdict import alike
 
 
 def failed_update(
@@ -43,7 +44,7 @@ def failed_update(
         evaluations=0,
         seconds=seconds,
         gradient_error=math.inf,
-        verified=False,
+        verdict=alike("unexplained", 0, math.inf, ""),
     )
     return BatchResult(sequences, found, failure=_told(error))
 

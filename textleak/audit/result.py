@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from textleak.reconstruction import Reconstruction
+from textleak.verdict.verdict import PartVerdict, Word, worst
 
 RATES = ("token_match", "exact", "rouge1", "rouge2", "rougeL")
 
@@ -23,6 +24,7 @@ class SequenceResult:
         reference_ids: its ids.
         reference_label: the true class of a classification task.
         scores: every metric by name, 0 to 1; empty without a reference.
+        verdict: what the update says of it.
     """
 
     recovered: str
@@ -33,6 +35,7 @@ class SequenceResult:
     reference_ids: list[int] | None = None
     reference_label: int | None = None
     scores: dict[str, float] = field(default_factory=dict)
+    verdict: PartVerdict = field(default_factory=lambda: PartVerdict("unexplained"))
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,20 @@ class Audit:
 
     @property
     def verified(self) -> bool:
-        """Whether every recovered batch gives the shared gradient again."""
-        return bool(self.batches) and all(b.reconstruction.verified for b in self.batches)
+        """Whether every recovered batch is proven."""
+        return self.verdict == "proven"
+
+    @property
+    def verdict(self) -> Word:
+        """The worst that is said of any batch; of none, that nothing is explained."""
+        return worst([b.reconstruction.verdict.word for b in self.batches])
+
+    @property
+    def scale(self) -> float | None:
+        """The factor of the shared gradients on the recomputed ones; None where updates differ."""
+        scales = [b.reconstruction.verdict.scale for b in self.batches]
+        alike = scales and max(scales) - min(scales) <= 1e-4 * max(map(abs, scales))
+        return scales[0] if alike else None
 
     @property
     def gradient_error(self) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from textleak.audit.result import BatchResult, SequenceResult
 from textleak.metrics import TEXT_METRICS, TOKEN_METRICS
@@ -51,6 +52,7 @@ def _sequence(
         recovered_ids=ids,
         confidence=frame.inner(confidence[at]) if at < len(confidence) else [],
         label=found.labels[at][0] if model.task == "classification" and found.labels else None,
+        verdict=found.verdict.parts[at],
     )
 
 
@@ -63,11 +65,8 @@ def _scored(
     }
     for name in TEXT_METRICS:
         scores.update(TEXT_METRICS.load(name)(reference, plain.recovered))
-    return SequenceResult(
-        recovered=plain.recovered,
-        recovered_ids=plain.recovered_ids,
-        confidence=plain.confidence,
-        label=plain.label,
+    return replace(
+        plain,
         reference=reference,
         reference_ids=reference_ids,
         reference_label=label,

@@ -122,8 +122,8 @@ def residual_norms(
             difference = target - own.to(target.dtype)
         else:
             difference = _less(target, own, scale)
-        wrong[name] = _norm(difference)
-        sizes[name] = _norm(target)
+        wrong[name] = norm(difference)
+        sizes[name] = norm(target)
     return wrong, sizes
 
 
@@ -164,7 +164,8 @@ def _dot(first: Tensor, second: Tensor) -> float:
 _SQUARES_FIT = (1e-15, 1e15)  # norms whose squares single precision holds with digits to spare
 
 
-def _norm(tensor: Tensor) -> float:
+def norm(tensor: Tensor) -> float:
+    """The norm of a tensor, in double precision where its squares need that."""
     if tensor.dtype == torch.float32:
         size = float(torch.linalg.vector_norm(tensor))
         if _SQUARES_FIT[0] < size < _SQUARES_FIT[1]:

@@ -13,6 +13,8 @@ from textleak.report.history import history_table
 from textleak.report.pieces import Pieces
 from textleak.report.record import BatchRecord, RunRecord, SequenceRecord
 
+_ONE = 1e-3  # a factor this near to one is not worth a word
+
 
 def sequence_view(sequence: SequenceRecord, pieces: Pieces) -> RenderableType:
     """One sentence: reference over recovery token by token, and its scores."""
@@ -30,12 +32,19 @@ def _scores(sequence: SequenceRecord) -> Text:
     if sequence.token_match is not None:
         text.append(f"token match {sequence.token_match:.3f}, {_rouge(sequence)}")
         text.append(", exact" if sequence.exact else ", not exact")
+    if sequence.verdict == "consistent":
+        text.append((", " if text.plain else "") + "not proven" + _where(sequence))
     if sequence.label is not None:
         text.append(", " if text.plain else "")
         text.append(f"class {sequence.label}")
         if sequence.reference_label is not None and sequence.label != sequence.reference_label:
             text.append(f" (truth: {sequence.reference_label})")
     return text
+
+
+def _where(sequence: SequenceRecord) -> str:
+    places = sequence.open_places
+    return f" at place {', '.join(map(str, places))}" if places else ""
 
 
 def _rouge(scored: SequenceRecord | RunRecord) -> str:
@@ -116,8 +125,21 @@ def _interrupted(record: RunRecord) -> str:
 def _verified(result: RunRecord | BatchRecord) -> str:
     if result.gradient_error is None:
         return "no"
-    answer = "yes" if result.verified else "no"
-    return f"{answer}, relative gradient error {result.gradient_error:.1e}"
+    return f"{answer(result)}, relative gradient error {result.gradient_error:.1e}{factor(result)}"
+
+
+def answer(result: RunRecord | BatchRecord) -> str:
+    """Whether a recovery is proven; where not, what is said of it instead."""
+    if result.verified:
+        return "yes"
+    return "no" if result.verdict is None else f"no ({result.verdict})"
+
+
+def factor(result: RunRecord | BatchRecord) -> str:
+    """The factor up to which the gradients agree, where it is not one."""
+    if result.scale is None or not result.scale or abs(result.scale - 1) < _ONE:
+        return ""
+    return f", matches up to a factor of {result.scale:.4g}"
 
 
 def _cost(result: RunRecord | BatchRecord) -> str:

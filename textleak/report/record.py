@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from textleak.report.header import RunHeader
 from textleak.report.history import HistoryRow
+from textleak.verdict.verdict import Word
 
 if TYPE_CHECKING:
     from textleak.audit import Audit, BatchResult, SequenceResult
@@ -19,6 +20,8 @@ class SequenceRecord(BaseModel):
 
     `reference` is the true sentence through the tokenizer and back, so that an exact recovery is
     the same text. The ids are those of the sentence, without the special tokens around it.
+    `open_places` count from its first token, [CLS] at 0: those at which another word explains the
+    update as well.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +36,9 @@ class SequenceRecord(BaseModel):
     rouge2: float | None
     rougeL: float | None
     confidence: list[float] = []
+    verified: bool | None = None
+    verdict: Word | None = None
+    open_places: list[int] = []
     label: int | None = None
     reference_label: int | None = None
 
@@ -47,6 +53,8 @@ class BatchRecord(BaseModel):
 
     size: int
     verified: bool
+    verdict: Word | None = None
+    scale: float | None = None
     gradient_error: float | None
     objective: float | None
     evaluations: int
@@ -60,7 +68,7 @@ class RunRecord(RunHeader):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
+    schema_version: Literal[1, 2] = Field(default=2, alias="schema")
     sequences: list[SequenceRecord]
     token_match: float | None
     exact_rate: float | None
@@ -69,7 +77,9 @@ class RunRecord(RunHeader):
     rougeL: float | None
     label_accuracy: float | None = None
     verified: bool
+    verdict: Word | None = None
     gradient_error: float | None
+    scale: float | None = None
     evaluations: int
     seconds: float
     seconds_per_evaluation: float | None
@@ -112,7 +122,9 @@ def run_record(header: RunHeader, audit: Audit, histories: list[list[HistoryRow]
         rougeL=audit.mean("rougeL"),
         label_accuracy=audit.label_accuracy,
         verified=audit.verified,
+        verdict=audit.verdict,
         gradient_error=_finite(audit.gradient_error),
+        scale=audit.scale,
         evaluations=audit.evaluations,
         seconds=audit.seconds,
         seconds_per_evaluation=audit.seconds / audit.evaluations if audit.evaluations else None,
@@ -130,6 +142,8 @@ def batch_record(batch: BatchResult, history: list[HistoryRow]) -> BatchRecord:
     return BatchRecord(
         size=len(batch.sequences),
         verified=found.verified,
+        verdict=found.verdict.word,
+        scale=_finite(found.verdict.scale),
         gradient_error=_finite(found.gradient_error),
         objective=_finite(found.candidate.objective),
         evaluations=found.evaluations,
@@ -153,6 +167,9 @@ def sequence_record(sequence: SequenceResult) -> SequenceRecord:
         rouge2=scores.get("rouge2"),
         rougeL=scores.get("rougeL"),
         confidence=sequence.confidence,
+        verified=sequence.verdict.word == "proven",
+        verdict=sequence.verdict.word,
+        open_places=list(sequence.verdict.places),
         label=sequence.label,
         reference_label=sequence.reference_label,
     )

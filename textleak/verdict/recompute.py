@@ -14,16 +14,22 @@ from textleak.training import train
 from textleak.training.step import Loss
 from textleak.update import SharedUpdate, UpdateMetadata
 
+Gradients = dict[str, Tensor]
+
 
 def verify(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> Agreement:
     """Recompute `batch`'s update and compare it with the shared one, over all shared tensors."""
-    again = recomputed(
+    return agreement(update_of(model, update, batch), update.gradients)
+
+
+def update_of(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> Gradients:
+    """What a client of `batch` would share where another shared `update`."""
+    return recomputed(
         model.module,
         update,
         lambda rows: model.loss(batch.take(rows)),
         count=len(batch.input_ids),
     )
-    return agreement(again, update.gradients)
 
 
 def recomputed(

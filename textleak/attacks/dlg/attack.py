@@ -28,7 +28,7 @@ from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate
 from textleak.update import SharedUpdate
-from textleak.verdict.recompute import verify
+from textleak.verdict.judge import explains
 
 
 class Dlg(Attack[DlgOptions]):
@@ -63,7 +63,7 @@ class Dlg(Attack[DlgOptions]):
                 found = search.settle(found)
             if best is None or found.objective < best.objective:
                 best = found
-            if verify(model, update, best.batch).near:
+            if explains(model, update, best.batch):
                 break
         if best is None:
             raise RuntimeError("the continuous stage ended before its first iteration")
@@ -151,7 +151,7 @@ class Discrete:
             facts,
             BatchScorer(model, matcher, options.chunk),
             row_span([dense]) if dense is not None else None,
-            lambda batch: verify(model, update, batch).near,
+            lambda batch: explains(model, update, batch),
             self._on_sweep,
         )
 
