@@ -128,7 +128,8 @@ class Contrast:
         factor = above / below if below > 0 else 0.0
         scale = abs(own.units.scale)
         wrong = {
-            name: scale * float((own.gradients[name].double() - factor * other[name].double()).norm())
+            name: scale
+            * float((own.gradients[name].double() - factor * other[name].double()).norm())
             for name in own.units.units
         }
         return own.units.distance(wrong)

@@ -116,7 +116,11 @@ class _Trial:
     """Tries every sequence's neighbours, the quick bound for all of them at once."""
 
     def __init__(
-        self, contrast: Contrast, around: Neighbourhood, options: VerdictOptions, update: SharedUpdate
+        self,
+        contrast: Contrast,
+        around: Neighbourhood,
+        options: VerdictOptions,
+        update: SharedUpdate,
     ) -> None:
         self._contrast, self._around, self._options = contrast, around, options
 
@@ -177,9 +181,7 @@ class _Trial:
     def _failing(self, left: list[tuple[float, Neighbour]]) -> list[Neighbour]:
         """Those of the open neighbours that explain the update, by recomputing the nearest."""
         nearest = sorted(left, key=lambda pair: pair[0])[: self._options.exact]
-        return [
-            one for _, one in nearest if not self._contrast.exactly(one) >= self._options.apart
-        ]
+        return [one for _, one in nearest if not self._contrast.exactly(one) >= self._options.apart]
 
 
 def _bits(update: SharedUpdate, batch: TokenBatch, units: Rounding) -> float:

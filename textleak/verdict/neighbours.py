@@ -121,9 +121,7 @@ class Neighbourhood:
         changes = [([*order[:at], *order[at + 1 :]], "a word less")]
         if length < self._model.max_length:
             changes.append(([*order[: at + 1], at, *order[at + 1 :]], "a word more"))
-        return [
-            Neighbour(row, _reordered(batch, row, kept), (at,), what) for kept, what in changes
-        ]
+        return [Neighbour(row, _reordered(batch, row, kept), (at,), what) for kept, what in changes]
 
     def _with_words(self, row: int, words: dict[int, int]) -> TokenBatch:
         batch = self._batch.take([row])

@@ -76,10 +76,7 @@ def rounding(own: Gradients, double: Gradients, shared: Gradients, scale: float)
     wire = wire_precision(shared)
     if wire is not None and (scale != 1 or wire_precision(own) != wire):
         usual = math.sqrt(usual * torch.finfo(wire).eps)
-    units = {
-        name: abs(scale) * max(differences[name], usual * sizes[name])
-        for name in shared
-    }
+    units = {name: abs(scale) * max(differences[name], usual * sizes[name]) for name in shared}
     return Rounding(units, {name: abs(scale) * size for name, size in sizes.items()}, scale)
 
 
