@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from textleak.grid.executors import Executor, build_executor, cores
 from textleak.grid.prepare import PreparedGrid, prepare_grid
 from textleak.grid.results import RESULTS, GridRecord, ResultsFile, read_results
 from textleak.grid.screen import GridProgress, GridScreen
+from textleak.terminal import say
 from textleak.yaml_source import YamlSource
 
 from .output import INTERRUPTED, SOME_FAILED, Output
@@ -80,7 +80,7 @@ class GridCommand:
                     conduct(left.runs, results, self.executor, screen)
             except KeyboardInterrupt:
                 done = f"{progress.finished} of {len(left.runs)} runs are done and kept"
-                print(f"textleak: interrupted: {done}; the same command goes on", file=sys.stderr)
+                say(f"textleak: interrupted: {done}; the same command goes on", stderr=True)
                 return INTERRUPTED
         failed = progress.failed + left.failed
         if failed:

@@ -68,12 +68,9 @@ def matching(
             for one in measure(problem, compared, restarts or [16], rounds):
                 setting = dict(model=model, tokens=length, batch=batch, threads=used)
                 rows.append({**setting, "ratio": one.ratio, **asdict(one)})
-    output.console.print(_table(rows))
     whole = {"schema": 1, "command": "bench matching", "distance": distance, "seed": seed}
-    output.write_json(
-        json_text.dumps({**whole, **rows[-1], "versions": versions(), "rows": rows}, indent=2)
-        + "\n"
-    )
+    text = json_text.dumps({**whole, **rows[-1], "versions": versions(), "rows": rows}, indent=2)
+    output.deliver(text + "\n", [_table(rows)])
 
 
 def _problems(

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from textleak.report.files import check_writable
 from textleak.report.header import seeded_chance
+from textleak.terminal import say
+from textleak.writing import check_writable
 
 from . import options as o
 from .output import Output
@@ -63,14 +64,13 @@ def capture(
         loaded = setup.open_model(run)
     client = setup.client_of(run, loaded)
     update = client.share(client.prepare(batches[0].sentences, batches[0].labels))
-    output.parent.mkdir(parents=True, exist_ok=True)
     update.save(output)
     values = sum(gradient.numel() for gradient in update.gradients.values())
-    size = output.stat().st_size / 1e6
-    print(f"{output}: {len(update.gradients)} gradients, {values:,} values, {size:.1f} MB")
-    print(update.metadata.threat_model.describe(loaded.task))
+    size = sum(gradient.nbytes for gradient in update.gradients.values()) / 1e6
+    say(f"{output}: {len(update.gradients)} gradients, {values:,} values, {size:.1f} MB")
+    say(update.metadata.threat_model.describe(loaded.task))
     if update.metadata.privacy is not None:
-        print(update.metadata.privacy.describe())
+        say(update.metadata.privacy.describe())
     if update.metadata.client_seeded:
-        print(f"client: {seeded_chance(run.client_seed)}")
+        say(f"client: {seeded_chance(run.client_seed)}")
     return 0

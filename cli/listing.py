@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from textleak.errors import ConfigError, unknown
+from textleak.terminal import say
 
 app = typer.Typer(add_completion=False)
 
@@ -99,9 +100,9 @@ def list_names(
     for name in [kind] if kind else list(KINDS):
         rows = KINDS[name]()
         width = max((len(key) for key, _ in rows), default=0)
-        print(f"{name}:")
+        say(f"{name}:")
         for key, text in rows:
-            print(f"  {key.ljust(width)}  {text}".rstrip())
+            say(f"  {key.ljust(width)}  {text}".rstrip())
     return 0
 
 

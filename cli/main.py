@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from typer.exceptions import Abort, TyperException
 
 from textleak import __version__
 from textleak.errors import TextleakError
+from textleak.terminal import say
 
 # name: (module, what it does); a module's `app` is a typer application.
 COMMANDS = {
@@ -94,6 +96,11 @@ def run(arguments: list[str]) -> int:
         if debug:
             raise
         return _complain(" ".join(str(error).split("\n")), 2)
+    except OSError as error:  # a file or a disk that is not as it should be
+        if debug:
+            raise
+        place = "" if error.filename is None else f"{error.filename!r}: "
+        return _complain(f"{place}{error.strerror or type(error).__name__}", 2)
     except TyperException as error:
         return _complain(error.format_message().replace("\n", " "), error.exit_code)
     except (Abort, KeyboardInterrupt):
@@ -101,13 +108,18 @@ def run(arguments: list[str]) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"textleak: {message}", file=sys.stderr)
+    say(f"textleak: {message}", stderr=True)
     return code
 
 
 def main() -> None:
     """The entry point `textleak`."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError:  # said already; Python would try again as it ends, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 if __name__ == "__main__":

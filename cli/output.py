@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from textleak.report.files import check_writable, write_text
+from textleak.errors import ConfigError
 from textleak.report.folder import RunFolder
+from textleak.terminal import escaped, failure, say, terminal
+from textleak.writing import check_writable, keep, print_text, write_text
 
 if TYPE_CHECKING:
     from textleak.report.screen import Mode
@@ -45,7 +47,7 @@ class Output:
 
     def __post_init__(self) -> None:
         """Check that everything can be written."""
-        self.console = Console(stderr=self.json == STDOUT, highlight=False)
+        self.console = terminal(stderr=self.json == STDOUT)
         if self.json is not None and self.json != STDOUT:
             check_writable(self.json)
         if self.save is not None:
@@ -66,18 +68,53 @@ class Output:
             with self.console.status(what) if self.mode == "live" else nullcontext():
                 yield
         except KeyboardInterrupt as error:
-            print("textleak: interrupted before the attack began", file=sys.stderr)
+            say("textleak: interrupted before the attack began", stderr=True)
             raise typer.Exit(INTERRUPTED) from error
 
     def say(self, line: str) -> None:
         """Print a line, unless all is to be quiet."""
         if not self.quiet:
-            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(escaped(line), markup=False, highlight=False, soft_wrap=True)
+
+    def deliver(
+        self, text: str, views: list[RenderableType], finish: Callable[[], None] | None = None
+    ) -> None:
+        """Write the result wherever it was asked for, and show it.
+
+        Args:
+            text: the result as JSON.
+            views: the same for the screen.
+            finish: writes what else is to be kept.
+
+        Raises:
+            ConfigError: something could not be written; the result is kept elsewhere.
+        """
+        wrong: list[str] = []
+        for write in (lambda: self.write_json(text), finish):
+            try:
+                if write is not None:
+                    write()
+            except ConfigError as error:
+                wrong.append(str(error))
+        for view in views:
+            self.console.print(view)
+        if failure(self.console):
+            wrong.append(f"cannot print the result: {failure(self.console)}")
+        if wrong:
+            raise ConfigError(f"{'; '.join(wrong)}; the result: {keep('result.json', text)}")
 
     def write_json(self, text: str) -> None:
-        """Write the result where it was asked for."""
+        """Write the result where it was asked for.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
         if self.json == STDOUT:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            try:
+                print_text(text, sys.stdout)
+            except BrokenPipeError:
+                return  # the reader has seen what it wanted
+            except OSError as error:
+                raise ConfigError(f"cannot write the result: {error.strerror}") from error
         elif self.json is not None:
             write_text(self.json, text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 
 from textleak.audit import Audit, BatchResult, Watcher
 from textleak.config import RunConfig
@@ -97,12 +96,13 @@ def conduct(
         with recording.screen:
             outcome = audit(recording)
         record = run_record(header, outcome, [history.rows for history in recording.histories])
-        recording.start_folder()
-        if output.folder is not None:
-            output.folder.finish(record, pieces)
-        with suppress(BrokenPipeError):
-            output.console.print(summary_view(record))
-            output.write_json(record.to_json())
+
+        def finish() -> None:
+            recording.start_folder()
+            if output.folder is not None:
+                output.folder.finish(record, pieces)
+
+        output.deliver(record.to_json(), [summary_view(record)], finish)
         if outcome.interrupted:
             return INTERRUPTED
         return SOME_FAILED if outcome.failures else 0

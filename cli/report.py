@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from textleak.report.files import check_writable
+from textleak.terminal import say
+from textleak.writing import check_writable
 
 from . import options as o
 from .output import Output
@@ -32,9 +33,9 @@ def report(
         from textleak.report.grid.audited import read_audit
         from textleak.report.grid.files import PAGE, write_report
 
+        check_writable(target / PAGE)
         audit = read_audit(folder)
         other = read_audit(compare) if compare else None
-        check_writable(target / PAGE)
         paths = write_report(target, audit, other)
-    print(f"{paths[0]}, and {len(paths) - 1} files beside it")
+    say(f"{paths[0]}, and {len(paths) - 1} files beside it")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,13 +104,11 @@ def conduct(output: Output, run: ImageRun, save: Path | None) -> int:
         scored = audit(result, run.private)
         record = to_json(result, scored, run.update, seed=run.config.seed)
         record["versions"] = run.header.versions
-        if folder is not None:
-            folder.finish(scored, record)
-        with suppress(BrokenPipeError):
-            output.console.print(final_view(result, scored))
-            if output.mode == "live":
-                output.console.print(gallery(progress))
-            output.write_json(json_text(record))
+        views = [final_view(result, scored)]
+        if output.mode == "live":
+            views.append(gallery(progress))
+        finish = None if folder is None else lambda: folder.finish(scored, record)
+        output.deliver(json_text(record), views, finish)
         return INTERRUPTED if result.interrupted else 0
     finally:
         if folder is not None:

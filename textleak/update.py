@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from textleak.errors import ConfigError, DataError, UpdateError
 from textleak.privacy import PrivacyGuarantee
 from textleak.threat_model import ThreatModel
 from textleak.training import LocalSteps
+from textleak.writing import write_with
 
 HEADER_KEY = "textleak"
 Task = Literal["mlm", "classification", "image"]
@@ -115,16 +115,14 @@ class SharedUpdate:
         Raises:
             UpdateError: the file cannot be written.
         """
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+        header = {HEADER_KEY: self.metadata.model_dump_json()}
         tensors = {name: tensor.detach().contiguous() for name, tensor in self.gradients.items()}
         try:
-            save_file(tensors, partial, metadata={HEADER_KEY: self.metadata.model_dump_json()})
-            os.replace(partial, target)
-        except (OSError, SafetensorError) as error:
-            raise UpdateError(f"cannot write the update to {str(target)!r}: {error}") from error
-        finally:
-            partial.unlink(missing_ok=True)
+            write_with(path, lambda partial: save_file(tensors, partial, metadata=header))
+        except SafetensorError as error:
+            raise UpdateError(f"cannot write {str(path)!r}: {_reason(error)}") from error
+        except ConfigError as error:
+            raise UpdateError(str(error)) from error
 
     @classmethod
     def load(cls, path: str | Path) -> SharedUpdate:
@@ -151,6 +149,13 @@ class SharedUpdate:
             what = problem(error, UpdateMetadata)[1]
             raise UpdateError(f"the header of {str(path)!r} is not valid: {what}") from error
         return cls(gradients, metadata)
+
+
+def _reason(error: Exception) -> str:
+    """Why the library that writes tensors could not; it says so in words of its own only."""
+    text = str(error)
+    full = "No space left on device"
+    return full if full in text else "the tensors cannot be written"
 
 
 def check_shareable(update: SharedUpdate) -> SharedUpdate:

@@ -15,9 +15,9 @@ from textleak.grid.config import GridConfig
 from textleak.grid.executors import Executor, Observer
 from textleak.grid.plan import GridRun
 from textleak.grid.results import GridRecord, ResultsFile
-from textleak.report.files import write_text
 from textleak.report.header import versions
 from textleak.report.record import json_text
+from textleak.writing import write_text
 
 GRID = "grid.json"
 

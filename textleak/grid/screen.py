@@ -18,6 +18,7 @@ from textleak.grid.results import GridRecord
 from textleak.report.live import clock_text
 from textleak.report.live_console import LiveConsole
 from textleak.report.screen import Mode
+from textleak.terminal import escaped
 
 BAR = 20  # columns of a bar
 
@@ -146,5 +147,5 @@ class GridScreen(LiveConsole, GridWatcher):
         """A run is over: say so where nothing is redrawn; a failure always stays on the screen."""
         self.progress.end(record)
         if self.mode == "plain" or record.status == "failed":
-            line = record_line(record, self.progress)
+            line = escaped(record_line(record, self.progress))
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -6,6 +6,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from textleak.terminal import escaped
+
 
 class Facts:
     """A grid of named values; a string is shown as it is, never read as markup."""
@@ -17,4 +19,4 @@ class Facts:
 
     def add(self, name: str, value: RenderableType, style: str = "") -> None:
         """Append one row."""
-        self.grid.add_row(name, Text(value, style) if isinstance(value, str) else value)
+        self.grid.add_row(name, Text(escaped(value), style) if isinstance(value, str) else value)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from textleak.errors import ConfigError
+from textleak.errors import ConfigError, UpdateError
 from textleak.events import Event, Iteration, parse_event
 from textleak.metrics.sentence import SentenceFrame
-from textleak.report.files import check_writable, write_text
 from textleak.report.header import RunHeader
 from textleak.report.pieces import Pieces
 from textleak.report.record import RunRecord, SequenceRecord, json_text
+from textleak.writing import Lines, check_folder, write_text
 
 if TYPE_CHECKING:
     from textleak.update import SharedUpdate
@@ -35,19 +35,17 @@ class RunFolder:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        if self.folder.is_dir() and any(self.folder.iterdir()):
-            raise ConfigError(f"{str(folder)!r} is not empty: --save needs a new or empty folder")
-        check_writable(self.folder / CONFIG)
-        self._events: IO[str] | None = None
+        check_folder(self.folder, CONFIG)
+        self._events: Lines | None = None
+        self._failure = ""
         self._pieces: Pieces | None = None
 
     def start(self, header: RunHeader, config: Mapping[str, Any], pieces: Pieces) -> None:
         """Write what the run assumes."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         frame = {"lead": pieces.frame.lead, "trail": pieces.frame.trail}
         data = {"run": header.model_dump(mode="json"), "config": dict(config), "frame": frame}
         write_text(self.folder / CONFIG, json_text(data))
-        self._events = (self.folder / EVENTS).open("w", encoding="utf-8")
+        self._events = Lines(self.folder / EVENTS)
         self._pieces = pieces
 
     @property
@@ -58,7 +56,10 @@ class RunFolder:
     def begin(self, index: int, update: SharedUpdate) -> None:
         """Keep the update; the second of several is `update-2.safetensors`, and so on."""
         name = UPDATE if index == 0 else f"update-{index + 1}.safetensors"
-        update.save(self.folder / name)
+        try:
+            update.save(self.folder / name)
+        except UpdateError as error:  # the disk is full: no reason to lose the run
+            self._failure = str(error)
 
     def event(self, event: Event) -> None:
         """Append one event."""
@@ -67,15 +68,21 @@ class RunFolder:
         if isinstance(event, Iteration):
             for ids in event.token_ids:
                 self._pieces(ids)
-        self._events.write(event.model_dump_json() + "\n")
-        self._events.flush()
+        self._events.append(event.model_dump_json())
 
     def finish(self, record: RunRecord, pieces: Pieces) -> None:
-        """Write the result, with the names of all token ids seen, for replays."""
+        """Write the result, with the names of all token ids seen, for replays.
+
+        Raises:
+            ConfigError: something of the run could not be written.
+        """
+        failure = self._failure or (self._events.failure if self._events else "")
         self.close()
         data = json.loads(record.to_json())
         data["pieces"] = {str(token): name for token, name in sorted(pieces.seen.items())}
         write_text(self.folder / RESULT, json_text(data))
+        if failure:
+            raise ConfigError(failure)
 
     def close(self) -> None:
         """Close the list of events."""

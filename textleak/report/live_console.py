@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from textleak.terminal import Escaped
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -40,7 +42,7 @@ class LiveConsole:
     def start(self, view: Callable[[], RenderableType], per_second: int = 4) -> None:
         """Draw what `view` gives, again and again."""
         self._live = Live(
-            get_renderable=view,
+            get_renderable=lambda: Escaped(view()),
             console=self.console,
             refresh_per_second=per_second,
             transient=True,

@@ -11,6 +11,7 @@ from textleak.report.live import header_view, live_view
 from textleak.report.live_console import LiveConsole
 from textleak.report.plain import plain_line
 from textleak.report.progress import Progress
+from textleak.terminal import escaped
 
 Mode = Literal["live", "plain", "quiet"]
 
@@ -53,5 +54,5 @@ class Screen(LiveConsole):
         if last or now.iteration % self.every == 0:
             self._said = now
             self.console.print(
-                plain_line(self.progress), markup=False, highlight=False, soft_wrap=True
+                escaped(plain_line(self.progress)), markup=False, highlight=False, soft_wrap=True
             )

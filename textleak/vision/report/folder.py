@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from PIL.Image import Image
 
 from textleak.errors import ConfigError
-from textleak.report.files import check_writable, write_text
 from textleak.update import SharedUpdate
 from textleak.vision.audit import ImageAudit
 from textleak.vision.events import ImageEvent
 from textleak.vision.pixels import to_picture
 from textleak.vision.report.figure import Frames, draw_figure
+from textleak.writing import Lines, check_folder, write_text, write_with
 
 EVENTS, RESULT, UPDATE, FIGURE = "events.jsonl", "result.json", "update.safetensors", "figure.png"
 
@@ -29,34 +31,40 @@ class ImageRunFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        if folder.is_dir() and any(folder.iterdir()):
-            raise ConfigError(f"{str(folder)!r} is not empty: --save needs a new or empty folder")
-        check_writable(folder / RESULT)
+        check_folder(folder, RESULT)
         self._frames = Frames()
-        self._events: IO[str] | None = None
+        self._events: Lines | None = None
 
     def start(self, update: SharedUpdate) -> None:
         """Keep the update that is attacked."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         update.save(self.folder / UPDATE)
-        self._events = (self.folder / EVENTS).open("w", encoding="utf-8")
+        self._events = Lines(self.folder / EVENTS)
 
     def event(self, event: ImageEvent) -> None:
         """Append one event."""
         assert self._events is not None, "start() comes first"
-        self._events.write(event.model_dump_json() + "\n")
-        self._events.flush()
+        self._events.append(event.model_dump_json())
         self._frames.event(event)
 
     def finish(self, scored: ImageAudit, record: dict[str, Any]) -> None:
-        """Write the pictures, the figure and the result."""
+        """Write the result, the pictures and the figure.
+
+        Raises:
+            ConfigError: something of the run could not be written.
+        """
+        failure = self._events.failure if self._events else ""
         self.close()
+        write_text(self.folder / RESULT, json.dumps(record, indent=2, allow_nan=False) + "\n")
         final, truth = scored.recovered.pixels.cpu().float(), scored.truth.pixels.cpu().float()
         for index, (found, true) in enumerate(zip(final, truth, strict=True)):
-            to_picture(found).save(self.folder / f"recovered-{index}.png")
-            to_picture(true).save(self.folder / f"original-{index}.png")
-        draw_figure(self._frames.chosen(), final, truth).save(self.folder / FIGURE)
-        write_text(self.folder / RESULT, json.dumps(record, indent=2, allow_nan=False) + "\n")
+            self._picture(f"recovered-{index}.png", to_picture(found))
+            self._picture(f"original-{index}.png", to_picture(true))
+        self._picture(FIGURE, draw_figure(self._frames.chosen(), final, truth))
+        if failure:
+            raise ConfigError(failure)
+
+    def _picture(self, name: str, picture: Image) -> None:
+        write_with(self.folder / name, lambda path: picture.save(path, format="png"))
 
     def close(self) -> None:
         """Close the list of events."""

@@ -7,6 +7,7 @@ from rich.console import Console
 from textleak.report.live import header_view
 from textleak.report.live_console import LiveConsole
 from textleak.report.screen import Mode
+from textleak.terminal import escaped
 from textleak.vision.events import ImageEvent, ImageFinished, ImageIteration
 from textleak.vision.report.progress import ImageProgress
 from textleak.vision.report.views import live_view, plain_line
@@ -48,5 +49,5 @@ class ImageScreen(LiveConsole):
         if isinstance(event, ImageFinished) or now.iteration % self.every == 0:
             self._said = now
             self.console.print(
-                plain_line(self.progress), markup=False, highlight=False, soft_wrap=True
+                escaped(plain_line(self.progress)), markup=False, highlight=False, soft_wrap=True
             )
