@@ -3,14 +3,20 @@
 python -m textleak.bench.recovery --data lines.jsonl --task classification --batch-size 8 \
     --batches 20 --json out.json
 
-Consecutive lines (`{"text": …, "label": …}`) form batches, one update each. Lengths, labels, masked
-positions and the batch size are not granted unless `--grant` names them.
+Consecutive lines (`{"text": …, "label": …}`) form batches, one update each; where more batches are
+asked for than the lines allow, they are drawn anew in another order. With `--tokens` each sequence is
+made of as many lines as give that many tokens. Lengths, labels, masked positions and the batch size
+are not granted unless `--grant` names them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import random
+import resource
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +37,7 @@ from textleak.reconstruction import Reconstruction
 from textleak.threat_model import ThreatModel
 from textleak.update import SharedUpdate
 
+Row = dict[str, Any]
 GRANTS = ("batch_size", "lengths", "labels", "masked_positions")
 
 
@@ -99,26 +106,66 @@ class Printing(Watcher):
         )
 
 
-def read_batches(path: Path, size: int, count: int, skip: int, task: str) -> list[PrivateText]:
-    """Consecutive lines of a JSON-lines file as batches; a file too short is read as far as it goes."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    rows = rows[skip:]
-    batches = [rows[i * size : (i + 1) * size] for i in range(min(count, len(rows) // size))]
-    classes = task == "classification"
-    return [
-        PrivateText([r["text"] for r in part], [int(r["label"]) for r in part] if classes else None)
-        for part in batches
-    ]
+def read_lines(path: Path, skip: int) -> list[Row]:
+    """The lines of a JSON-lines file behind the first `skip`."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines if line.strip()][skip:]
+
+
+def joined(rows: Sequence[Row], model: TextModel, tokens: int) -> list[Row]:
+    """Lines joined, in their order, to sequences of exactly `tokens` tokens, frame included."""
+    made: list[Row] = []
+    pieces: list[str] = []
+    for row in rows:
+        pieces += model.tokenizer.tokenize(row["text"])
+        if len(pieces) >= tokens - 2:
+            text = model.tokenizer.convert_tokens_to_string(pieces[: tokens - 2])
+            made.append({"text": text, "label": row.get("label", 0)})
+            pieces = []
+    return made
+
+
+def batches_of(rows: Sequence[Row], size: int, count: int, task: str) -> list[PrivateText]:
+    """`count` batches of `size` lines: first in the file's order, then the lines shuffled, again and again."""
+    order, draw = list(rows), random.Random(0)
+    batches: list[PrivateText] = []
+    while len(order) >= size and len(batches) < count:
+        for start in range(0, len(order) - size + 1, size):
+            part = order[start : start + size]
+            classes = [int(row["label"]) for row in part] if task == "classification" else None
+            batches.append(PrivateText([row["text"] for row in part], classes))
+        draw.shuffle(order)
+    return batches[:count]
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means of the scores, medians of the costs."""
+    """Means of the scores; median, 95th percentile and most of the costs; the process's peak."""
     means = {
         name: sum(row[name] for row in rows) / len(rows)
         for name in ("exact", "token_match", "rouge1", "rouge2", "verified")
     }
-    costs = {name: median(row[name] for row in rows) for name in ("seconds", "cpu_seconds")}
-    return {"batches": len(rows), **means, **costs}
+    costs = {name: spread([row[name] for row in rows]) for name in ("seconds", "cpu_seconds")}
+    return {"batches": len(rows), **means, **costs, "peak_bytes": peak_bytes()}
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, 95th percentile (the nearest rank) and most.
+
+    >>> spread([1.0, 2.0, 9.0])
+    {'median': 2.0, 'p95': 9.0, 'most': 9.0}
+    """
+    ordered = sorted(values)
+    return {
+        "median": median(ordered),
+        "p95": ordered[math.ceil(0.95 * len(ordered)) - 1],
+        "most": ordered[-1],
+    }
+
+
+def peak_bytes() -> int:
+    """The most memory that the process held so far, the libraries and the model included."""
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes * (1 if sys.platform == "darwin" else 1024)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -133,7 +180,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     printing = Printing(attack)
     granted = {name: name in given.grant for name in GRANTS}
     threat = ThreatModel(**granted, shared=tuple(given.share))
-    batches = read_batches(given.data, given.batch_size, given.batches, given.skip, given.task)
+    rows = read_lines(given.data, given.skip)
+    rows = joined(rows, model, given.tokens) if given.tokens else rows
+    batches = batches_of(rows, given.batch_size, given.batches, given.task)
     audit_client(
         model,
         attack,
@@ -162,6 +211,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--batch-size", type=int, default=8)
     made.add_argument("--batches", type=int, default=20)
     made.add_argument("--skip", type=int, default=0, help="lines to leave out at the start")
+    made.add_argument("--tokens", type=int, help="tokens of each sequence, of lines joined")
     made.add_argument("--share", nargs="+", default=["*"], help="patterns of shared parameters")
     made.add_argument("--grant", nargs="*", choices=GRANTS, default=[])
     made.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))

@@ -25,6 +25,8 @@ class FirstLayer:
         heads: the number of attention heads.
         weights: query, key and value projections, each (H, H).
         biases: theirs, each (H,).
+        block: how many attention scores are held at once, whatever the sentences' number and length;
+            16 MB of them.
     """
 
     words: Tensor
@@ -35,6 +37,7 @@ class FirstLayer:
     heads: int
     weights: tuple[Tensor, Tensor, Tensor]
     biases: tuple[Tensor, Tensor, Tensor]
+    block: int = 1 << 21
 
     @classmethod
     def of(cls, model: TextModel) -> FirstLayer:
@@ -76,11 +79,20 @@ class FirstLayer:
 
     def contexts(self, words: Tensor) -> Tensor:
         """What attention hands to its output projection for whole sentences (S, T); (S, T, H)."""
+        places = words.shape[1]
+        rows = max(1, self.block // (self.heads * places * places))
+        return torch.cat([self._contexts(part) for part in words.split(rows)])
+
+    def _contexts(self, words: Tensor) -> Tensor:
         x = self.inputs(words, torch.arange(words.shape[1]).expand_as(words))
         q, k, v = (
             (x @ w.T + b).view(*words.shape, self.heads, -1).transpose(1, 2)
             for w, b in zip(self.weights, self.biases, strict=True)
         )
-        scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5  # (S, h, T, T)
-        mixed: Tensor = scores.softmax(-1) @ v  # (S, h, T, d)
-        return mixed.transpose(1, 2).flatten(2)
+        q = q / q.shape[-1] ** 0.5
+        queries = max(1, self.block // (len(words) * self.heads * words.shape[1]))
+        mixed = [
+            (part @ k.transpose(-1, -2)).softmax(-1) @ v  # (s, h, t, d)
+            for part in q.split(queries, dim=2)
+        ]
+        return torch.cat(mixed, 2).transpose(1, 2).flatten(2)

@@ -10,6 +10,7 @@ import torch
 
 from textleak.attacks.subspace.completion import Completion, complete, heaviest_chain
 from textleak.attacks.subspace.pairs import Array, Pairs
+from textleak.evidence.neighbours import Neighbours
 
 _MARGIN = 10.0  # a sentence is proven when every change of one word is this many times worse
 _NOISY_MARGIN = 3.0  # the same under noise, where only the gradient's check has the last word
@@ -39,34 +40,40 @@ class Assembly:
         return mask
 
 
-def residual_of(pairs: Pairs, chosen: tuple[int, ...]) -> float:
-    """The largest residual among the contexts of one sentence."""
-    ids = torch.tensor(pairs.sentence(chosen))
-    return float(pairs.residuals(ids[None]).max())
-
-
 def is_proven(pairs: Pairs, chosen: tuple[int, ...], among: int = 64) -> bool:
     """Whether a sentence's contexts lie in the span, and those of sentences one word away do not.
 
     The margin is taken from the neighbours themselves, so it needs no threshold for a model or for
     the precision of the update.
     """
-    own = residual_of(pairs, chosen)
-    ids = list(pairs.sentence(chosen))
-    rng = np.random.default_rng(0)
-    places = list(range(1, len(ids) - 1))
-    rows = []
-    for t in places:
-        others = [e for e in np.flatnonzero(pairs.places == t) if pairs.words[e] != ids[t]]
-        others = rng.permutation(others)[: max(1, among // max(len(places), 1))].tolist()
-        words = [int(pairs.words[e]) for e in others] or [int(rng.choice(pairs.words))]
-        rows += [ids[:t] + [word] + ids[t + 1 :] for word in words if word != ids[t]]
-    if not rows:
-        return own < 1e-3
-    near = pairs.residuals(torch.tensor(rows)).amax(1)
+    ids = torch.tensor(pairs.sentence(chosen))
+    sentence = Neighbours(pairs.layer, ids)
+    own = float(pairs.span.residual(sentence.contexts).max())
     margin = _NOISY_MARGIN if pairs.span.noisy else _MARGIN
+    if own * margin >= 1:
+        return False  # no residual exceeds 1
+    places, words = _one_word_away(pairs, ids.tolist(), among)
+    if not places:
+        return own < 1e-3
+    near = sentence.residuals(pairs.span, torch.tensor(places), torch.tensor(words))
     # A twin one word away may be in the batch as well: then both residuals are at rounding level.
     return own * margin < float(near.median()) and own < float(near.min()) * margin
+
+
+def _one_word_away(pairs: Pairs, ids: list[int], among: int) -> tuple[list[int], list[int]]:
+    """Places, and what else may stand there: about `among` in all, and one at every place at least."""
+    rng = np.random.default_rng(0)
+    inner = range(1, len(ids) - 1)
+    places: list[int] = []
+    words: list[int] = []
+    for t in inner:
+        others = [e for e in np.flatnonzero(pairs.places == t) if pairs.words[e] != ids[t]]
+        others = rng.permutation(others)[: max(1, among // max(len(inner), 1))].tolist()
+        drawn = [int(pairs.words[e]) for e in others] or [int(rng.choice(pairs.words))]
+        drawn = [word for word in drawn if word != ids[t]]
+        places += [t] * len(drawn)
+        words += drawn
+    return places, words
 
 
 def assemble(

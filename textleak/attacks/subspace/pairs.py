@@ -125,10 +125,6 @@ class Pairs:
         """The word ids of chosen pairs in the order of their places."""
         return tuple(int(self.words[e]) for e in chosen)
 
-    def residuals(self, sentences: Tensor) -> Tensor:
-        """How far the contexts of whole sentences (S, T) lie outside their span; (S, T)."""
-        return self.span.residual(self.layer.contexts(sentences))
-
 
 def _mixing(rows: int, most: int) -> Tensor:
     """A random orthonormal (min(rows, most), rows) mixture; the identity where nothing is saved."""
