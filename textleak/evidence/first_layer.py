@@ -81,7 +81,7 @@ class FirstLayer:
         """What attention hands to its output projection for whole sentences (S, T); (S, T, H)."""
         places = words.shape[1]
         rows = max(1, self.block // (self.heads * places * places))
-        return torch.cat([self._contexts(part) for part in words.split(rows)])
+        return torch.cat([self._contexts(part) for part in torch.split(words, rows)])
 
     def _contexts(self, words: Tensor) -> Tensor:
         x = self.inputs(words, torch.arange(words.shape[1]).expand_as(words))
@@ -93,6 +93,6 @@ class FirstLayer:
         queries = max(1, self.block // (len(words) * self.heads * words.shape[1]))
         mixed = [
             (part @ k.transpose(-1, -2)).softmax(-1) @ v  # (s, h, t, d)
-            for part in q.split(queries, dim=2)
+            for part in torch.split(q, queries, dim=2)
         ]
         return torch.cat(mixed, 2).transpose(1, 2).flatten(2)

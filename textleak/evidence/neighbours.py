@@ -50,7 +50,7 @@ class Neighbours:
             return torch.zeros(0).double()
         most = max(1, self._layer.block // self.contexts.numel())
         found = []
-        for at, to in zip(places.split(most), words.split(most), strict=True):
+        for at, to in zip(torch.split(places, most), torch.split(words, most), strict=True):
             contexts, clear = self._changed(at, to)
             found.append(span.residual(contexts).masked_fill(~clear, 0.0).amax(1))
         return torch.cat(found)
@@ -63,7 +63,7 @@ class Neighbours:
         before = (scores - self._logs).exp()  # (n, T, h) the share of the word that leaves
         # Any attention that dwarfs all others does as well as an infinite one.
         after = (torch.einsum("thd,nhd->nth", self._q, k) - self._logs).clamp_max(600).exp()
-        old = self.contexts.unflatten(1, (self._layer.heads, -1))  # (T, h, d)
+        old = self.contexts.view(len(self.contexts), self._layer.heads, -1)  # (T, h, d)
         left = 1 - before + after
         mixed = torch.addcmul(old, before[..., None], self._v[places][:, None], value=-1)
         mixed.addcmul_(after[..., None], v[:, None]).div_(left[..., None])  # (n, T, h, d)
@@ -87,7 +87,7 @@ class Neighbours:
 def _attended(layer: FirstLayer, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Contexts (T, H) and the logarithms (T, h) of every query's sum of exponentials."""
     found: list[tuple[Tensor, Tensor]] = []
-    for part in q.split(max(1, layer.block // (len(k) * layer.heads))):
+    for part in torch.split(q, max(1, layer.block // (len(k) * layer.heads))):
         scores = torch.einsum("thd,shd->ths", part, k)  # (t, h, T)
         logs = scores.logsumexp(2)
         scores.sub_(logs[..., None]).exp_()
