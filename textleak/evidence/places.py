@@ -89,10 +89,10 @@ def place_words(
         places: how many places T the batch uses.
         alternatives: word indices whose row is one of several (A, H), or unknown (0, H).
     """
-    grid = torch.arange(places).expand(len(ids), places)
-    normals = layer.normalised(ids[:, None].expand_as(grid), grid)  # (W, T, H)
+    normals = _Normals(layer, ids, places)
     unsure = dict(alternatives or {})
-    cosines = alignment(deltas, normals)
+    rows = [alignment(row[None], normals.of_word(w)[None]) for w, row in enumerate(deltas)]
+    cosines = torch.cat([deltas.new_zeros(0, places), *rows])
     sure = [word for word in range(len(ids)) if word not in unsure]
     threshold = orthogonality_threshold(cosines[sure])
     state = _Elimination(normals, deltas.clone(), at_places, threshold, set(unsure))
@@ -100,15 +100,38 @@ def place_words(
         place = int(cosines[word].argmin())
         if float(cosines[word, place]) < threshold:
             state.settle(word, place, state.words[word].clone())
-    for word, rows in unsure.items():
-        if len(rows):
-            trial = alignment(rows, normals[word].expand(len(rows), -1, -1))
+    for word, versions in unsure.items():
+        if len(versions):
+            trial = alignment(versions, normals.of_word(word).expand(len(versions), -1, -1))
             row, place = divmod(int(trial.argmin()), places)
             if float(trial.min()) < threshold:
-                state.know(word, rows[row])
-                state.settle(word, place, rows[row].clone())
+                state.know(word, versions[row])
+                state.settle(word, place, versions[row].clone())
     state.run()
     return state.placement()
+
+
+@dataclass(frozen=True)
+class _Normals:
+    """The normalised embeddings n(v, t), made as they are needed: words times places are many.
+
+    Attributes:
+        layer: the public first layer.
+        ids: (W,) the words of the batch.
+        places: how many places there are.
+    """
+
+    layer: FirstLayer
+    ids: Tensor
+    places: int
+
+    def of_word(self, word: int) -> Tensor:
+        """One word at every place; (T, H)."""
+        return self.at([word] * self.places, list(range(self.places)))
+
+    def at(self, words: list[int], places: list[int]) -> Tensor:
+        """Words, by index, at places; (n, H)."""
+        return self.layer.normalised(self.ids[words], torch.tensor(places))
 
 
 class _Elimination:
@@ -116,7 +139,7 @@ class _Elimination:
 
     def __init__(
         self,
-        normals: Tensor,
+        normals: _Normals,
         words: Tensor,
         places: Tensor | None,
         threshold: float,
@@ -173,38 +196,39 @@ class _Elimination:
             pass
 
     def _by_place(self) -> bool:
-        words = self.open_words()
+        """Settle every open place that one open word explains; whether any was."""
+        before = len(self.settled)
         for place in self.open_places().tolist():
+            words = self.open_words().tolist()
+            free = [word for word in words if (word, place) not in self.settled]
+            if not free:
+                continue
             rest = self.places[place]  # type: ignore[index]
-            cosines = alignment(rest.expand(len(words), -1), self.normals[words, place][:, None])
-            free = [
-                (float(c), int(w))
-                for c, w in zip(cosines.flatten(), words, strict=True)
-                if (int(w), place) not in self.settled
-            ]
-            if free and min(free)[0] < self._widened(float(rest.norm()), place):
-                self.settle(min(free)[1], place, rest.clone())
-                return True
-        return False
+            cosines = alignment(rest[None], self.normals.at(free, [place] * len(free))[None])[0]
+            best = int(cosines.argmin())
+            if float(cosines[best]) < self._widened(float(rest.norm()), place):
+                self.settle(free[best], place, rest.clone())
+        return len(self.settled) > before
 
     def _by_word(self) -> bool:
-        places = self.open_places()
+        """Settle every open word that one open place explains; whether any was."""
+        before = len(self.settled)
         for word in self.open_words().tolist():
-            if word in self.unsure:
+            places = self.open_places().tolist()
+            if word in self.unsure or not places:
                 continue
             rest = self.words[word]
-            cosines = alignment(rest[None], self.normals[word, places][None]).flatten()
-            if len(cosines) == 0:
-                continue
+            cosines = alignment(
+                rest[None], self.normals.at([word] * len(places), places)[None]
+            ).flatten()
             best = int(cosines.argmin())
-            place = int(places[best])
+            place = places[best]
             if (word, place) in self.settled:
                 continue
             loss = float(self.word_scale[word] / rest.norm().clamp_min(1e-300))
             if float(cosines[best]) < self.threshold * max(loss, 1.0):
                 self.settle(word, place, rest.clone())
-                return True
-        return False
+        return len(self.settled) > before
 
     def _widened(self, rest: float, place: int) -> float:
         """The threshold for a remainder: rounding of what was taken off weighs more in it."""

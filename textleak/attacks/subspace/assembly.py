@@ -76,29 +76,73 @@ def _one_word_away(pairs: Pairs, ids: list[int], among: int) -> tuple[list[int],
     return places, words
 
 
+def only_sentence(pairs: Pairs) -> tuple[int, ...]:
+    """The one sentence that the pairs allow, where each place has one and each is proven; else empty."""
+    alone = np.bincount(pairs.places, minlength=pairs.width).max() == 1
+    return heaviest_chain(pairs, np.ones(len(pairs))) if alone and pairs.settled.all() else ()
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is spent on the pairs that no sentence explains yet.
+
+    Attributes:
+        attempts: passes over these pairs, each from another start and with more equations than the
+            last. A pass tries one pair of a sentence: what an attempt that failed took for one
+            sentence is not tried again in that pass.
+        patience: how many attempts in a row may fail in a pass.
+    """
+
+    attempts: int = 3
+    patience: int = 12
+
+
+THRIFTY = Effort(
+    attempts=1, patience=6
+)  # where what was found can be taken off and makes it easier
+
+
 def assemble(
     pairs: Pairs,
     report: Callable[[Assembly], None] | None = None,
     *,
-    attempts: int = 3,
+    effort: Effort,
+    begin: Assembly | None = None,
     seed: int = 0,
 ) -> Assembly:
-    """Find the sentences of a batch.
+    """Find the sentences of a batch: complete every settled pair that no sentence explains yet.
 
-    Every settled pair that no sentence explains yet is completed; a failure is tried again from
-    another start and with the contexts of more pairs.
+    Args:
+        pairs: the candidates.
+        report: called with every sentence.
+        effort: how much to spend.
+        begin: what was found before.
+        seed: of the random starts.
     """
-    assembly = Assembly()
+    assembly = begin or Assembly()
     rng = np.random.default_rng(seed)
-    for attempt in range(attempts):
+    for attempt in range(effort.attempts):
+        tried = assembly.covered(pairs)
+        misses = 0
         for e in _unexplained(pairs, assembly):
-            if assembly.covered(pairs)[e]:
+            if tried[e] or misses >= effort.patience:
                 continue
-            if _try(pairs, assembly, e, attempt, rng) and report:
-                report(assembly)
+            if _try(pairs, assembly, e, attempt, rng):
+                misses = 0
+                tried |= assembly.covered(pairs)
+                if report:
+                    report(assembly)
+            else:
+                misses += 1
+                tried[_clear_part(assembly.attempted[e])] = True
         if not _unexplained(pairs, assembly):
             break
     return assembly
+
+
+def _clear_part(found: Completion) -> list[int]:
+    """The pairs that an attempt clearly took for one sentence."""
+    return [e for e in found.chosen if found.weights[e] > _CLEAR_WEIGHT]
 
 
 def tokens_of(pairs: Pairs, assembly: Assembly) -> int:

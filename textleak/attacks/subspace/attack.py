@@ -45,7 +45,8 @@ class Subspace(Attack[SubspaceOptions]):
         sentences: list[Sentence] = []
         stages: list[str] = []
         rest, rank, first = update, None, None
-        for _ in range(self.options.rounds):
+        known: list[Sentence] | None = None
+        for number in range(self.options.rounds):
 
             def report(
                 found: list[Sentence], unexplained: float, before: tuple[Sentence, ...]
@@ -54,20 +55,23 @@ class Subspace(Attack[SubspaceOptions]):
                 candidate = _unlabelled(model, [*before, *found], unexplained)
                 session.progress(candidate, stage="sentences", iteration=len(candidate.confidence))
 
-            tell = partial(report, before=tuple(sentences))
-            outcome = solve_round(model, rest, layer, tell, self.options.attempts, rank)
+            tell = partial(report, before=tuple(s for s in sentences if s not in (known or ())))
+            if known is None and number + 1 == self.options.rounds:
+                known = []  # the last round saves nothing for another
+            outcome = solve_round(model, rest, layer, tell, self.options.attempts, rank, known)
             first = first or outcome
             stages += outcome.stages
             fresh = [s for s in outcome.sentences if s not in sentences]
             sentences += fresh
-            left = (
-                None
-                if outcome.complete or not fresh
-                else remainder(model, update, sentences, first)
-            )
-            if left is None:
+            if outcome.complete or not fresh:
                 break
-            rest, rank = left
+            left = remainder(model, update, sentences, first)
+            if left is not None:
+                (rest, rank), known = left, None
+            elif known is None:
+                known = outcome.sentences
+            else:
+                break
         guessed = [] if outcome.complete else outcome.guesses
         if not sentences and not guessed:
             stages.append("found no sentence")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,6 +124,11 @@ class Pairs:
     def sentence(self, chosen: Sequence[int]) -> tuple[int, ...]:
         """The word ids of chosen pairs in the order of their places."""
         return tuple(int(self.words[e]) for e in chosen)
+
+    def chains(self, sentences: Iterable[Sequence[int]]) -> list[tuple[int, ...]]:
+        """The pairs of those sentences all of whose pairs are among the candidates."""
+        held = [[self.index.get((w, t)) for t, w in enumerate(ids)] for ids in sentences]
+        return [tuple(e for e in row if e is not None) for row in held if None not in row]
 
 
 def _mixing(rows: int, most: int) -> Tensor:

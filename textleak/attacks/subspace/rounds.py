@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from textleak.attacks.subspace.assembly import (
+    THRIFTY,
     Assembly,
+    Effort,
     assemble,
     assemble_by_words,
     guesses,
+    only_sentence,
     tokens_of,
 )
 from textleak.attacks.subspace.candidates import (
@@ -57,6 +60,7 @@ def solve_round(
     report: Callable[[list[Sentence], float], None],
     attempts: int,
     rank: int | None = None,
+    known: Sequence[Sentence] | None = None,
 ) -> Outcome:
     """Evidence, then sentences completed from it.
 
@@ -67,6 +71,9 @@ def solve_round(
         report: called with the sentences so far and the share of contexts that none explains.
         attempts: how often an unexplained pair is tried.
         rank: the number of contexts, if known.
+        known: sentences that were proven of this very update, where what they leave told nothing and
+            more is to be spent on the others. Without them, one attempt is made first where the found
+            sentences can be taken off: what is left is smaller and comes apart more easily.
     """
     span = context_span(update, rank)
     # Noise and rounding to half precision hide exact relations; the regressions are robust to them.
@@ -84,16 +91,16 @@ def solve_round(
         report([pairs.sentence(chosen) for chosen in assembly.proven], max(left, 0.0))
 
     full = len(span.complement) == 0
-    assembly = Assembly() if full else assemble(pairs, tell, attempts=attempts)
-    if not full and not (assembly.proven and len(found.deltas)):
-        again = not len(found.deltas) and not span.noisy
-        tries = _NOISY_TRIES if span.noisy else None
-        assembly = assemble_by_words(pairs, tell, begin=assembly, again=again, tries=tries)
-    elif not full and model.task == "mlm" and not span.noisy:
-        # Its sentences cannot be taken off the update, so twins must show by their open pairs.
-        assembly = assemble_by_words(pairs, tell, begin=assembly)
+    assembly = Assembly(proven=pairs.chains(known or ()))
+    alone = only_sentence(pairs) if len(found.deltas) else ()
+    if alone:
+        assembly.proven = [alone]
+    elif not full:
+        thrifty = known is None and model.task == "classification" and len(found.deltas) > 0
+        _search(pairs, assembly, tell, model.task, attempts, len(found.deltas) > 0, thrifty)
     sentences = [pairs.sentence(chosen) for chosen in assembly.proven]
-    complete = tokens_of(pairs, assembly) == span.rank and not full and not span.noisy
+    every = tokens_of(pairs, assembly) == span.rank and not full and not span.noisy
+    complete = bool(alone) or every
     size = update.metadata.batch_size
     most = None if size is None else max(size - len(sentences), 0)
     unproven = [
@@ -101,9 +108,34 @@ def solve_round(
         for chosen, weights in guesses(pairs, assembly, most)
     ]
     note = f"{len(sentences)} sentences" + (", all" if complete else "")
-    note = "contexts not shared, or too many for the width: no proof" if full else note
+    if full and not alone:
+        note = "contexts not shared, or too many for the width: no proof"
     stages = [*found.stages, note]
     return Outcome(sentences, found, None if full else span.rank, unproven, complete, stages)
+
+
+def _search(
+    pairs: Pairs,
+    assembly: Assembly,
+    tell: Callable[[Assembly], None],
+    task: str,
+    attempts: int,
+    exact: bool,
+    thrifty: bool,
+) -> None:
+    """Complete sentences, what costs little first; `assembly` grows."""
+    if thrifty:
+        assemble(pairs, tell, effort=THRIFTY, begin=assembly)
+        if assembly.proven:
+            return
+    assemble(pairs, tell, effort=Effort(attempts), begin=assembly)
+    noisy = pairs.span.noisy
+    if not (assembly.proven and exact):
+        tries = _NOISY_TRIES if noisy else None
+        assemble_by_words(pairs, tell, begin=assembly, again=not exact and not noisy, tries=tries)
+    elif task == "mlm" and not noisy:
+        # Its sentences cannot be taken off the update, so twins must show by their open pairs.
+        assemble_by_words(pairs, tell, begin=assembly)
 
 
 def with_opening(found: Candidates, frame: Frame) -> Candidates:
