@@ -15,7 +15,7 @@ from textleak.grid.screen import GridProgress, GridScreen
 from textleak.terminal import say
 from textleak.yaml_source import YamlSource
 
-from .output import INTERRUPTED, SOME_FAILED, Output
+from .output import INTERRUPTED, SOME_FAILED, Output, complained
 
 
 @dataclass
@@ -63,7 +63,8 @@ class GridCommand:
 
     def preview(self) -> int:
         """Say what would be run and how long it should take; return the exit code."""
-        kept = read_results(self.folder) if (self.folder / RESULTS).exists() else []
+        there = (self.folder / RESULTS).exists()
+        kept = read_results(self.folder, complained) if there else []
         self._announce(kept)
         return 0
 
@@ -72,6 +73,8 @@ class GridCommand:
         with ResultsFile(self.folder) as results:
             if results.repaired:
                 self.shown.say("the last result was cut short by a kill: its run is run again")
+            for line in results.complaints:
+                complained(line)
             left = self._announce(results.records.values())
             write_grid(self.folder, self.grid.config, self.grid.runs)
             progress = GridProgress(left.runs, self.grid.costs, self.workers)

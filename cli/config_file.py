@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from textleak.config import RunConfig
 from textleak.errors import ConfigError, unknown
+from textleak.paths import is_file, is_folder
 from textleak.yaml_source import YamlSource
+from textleak.yaml_values import MOST_CHARACTERS
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable
@@ -52,16 +54,18 @@ def grid_source(name: str) -> YamlSource:
 
 def _text(name: str, packaged: list[str]) -> tuple[str, str]:
     path = Path(name)
-    if name in packaged and not path.is_file():
+    if name in packaged and not is_file(path):
         return _packaged_text(name), name
-    if not path.is_file():
-        if path.suffix in (".yaml", ".yml") or (path.parent.name and path.parent.is_dir()):
+    if not is_file(path):
+        if path.suffix in (".yaml", ".yml") or (path.parent.name and is_folder(path.parent)):
             raise ConfigError(f"no configuration file at {name!r}")
         raise ConfigError(unknown("configuration", name, packaged))
     try:
-        return path.read_text(encoding="utf-8"), name
+        with path.open(encoding="utf-8-sig") as file:
+            return file.read(MOST_CHARACTERS + 1), name  # one too many is refused as it is parsed
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {name!r}: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"cannot read {name!r}: {reason}") from error
 
 
 def _packaged_text(name: str) -> str:

@@ -26,6 +26,11 @@ INTERRUPTED = 130
 SOME_FAILED = 1
 
 
+def complained(line: str) -> None:
+    """Say on standard error what is not as it should be."""
+    say(f"textleak: {line}", stderr=True)
+
+
 @dataclass
 class Output:
     """The views and files of one run.

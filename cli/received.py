@@ -14,6 +14,7 @@ from textleak.consistency import check_fits, check_no_weights
 from textleak.defences import Defences
 from textleak.errors import ConfigError, DataError, ModelError, UpdateError
 from textleak.models import TextModel
+from textleak.models.loading import KNOWN
 from textleak.update import SharedUpdate, UpdateMetadata, shared_names
 
 _RECIPE = {"model": "name", "weights": "weights", "weights_seed": "weights_seed"}
@@ -116,10 +117,21 @@ def read_truth(path: Path | None, update: SharedUpdate) -> PrivateText | None:
 
 
 def completed(config: RunConfig, update: SharedUpdate) -> RunConfig:
-    """`config` with the model, weights, activation and task of the update where not given."""
+    """`config` with the model, weights, activation and task of the update where not given.
+
+    Raises:
+        UpdateError: the model is to be loaded from disk or the Hub, and only the update names it.
+    """
     granted: UpdateMetadata = update.metadata
     told: dict[str, object] = {"task": granted.task}
     if granted.model is not None:
+        if granted.model.name not in KNOWN and "model" not in config.model_fields_set:
+            named = granted.model.name
+            named = repr(named if len(named) <= MOST else named[:MOST] + "…")
+            raise UpdateError(
+                f"the update names the model {named}; a file does not choose what is loaded from disk "
+                f"or the Hub: if you mean it, give --model {named}"
+            )
         told |= {key: getattr(granted.model, name) for key, name in _RECIPE.items()}
     head = update.gradients.get("classifier.weight")
     if head is not None and head.dim() == 2:

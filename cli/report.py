@@ -11,7 +11,7 @@ from textleak.terminal import say
 from textleak.writing import check_writable
 
 from . import options as o
-from .output import Output
+from .output import Output, complained
 
 app = typer.Typer(add_completion=False)
 
@@ -34,8 +34,8 @@ def report(
         from textleak.report.grid.files import PAGE, write_report
 
         check_writable(target / PAGE)
-        audit = read_audit(folder)
-        other = read_audit(compare) if compare else None
+        audit = read_audit(folder, complained)
+        other = read_audit(compare, complained) if compare else None
         paths = write_report(target, audit, other)
     say(f"{paths[0]}, and {len(paths) - 1} files beside it")
     return 0

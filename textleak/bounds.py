@@ -11,6 +11,10 @@ SEEDS = 2**63  # torch's generators take no more, and a run counts on from its s
 MOST_THREADS = 1024
 MOST_CLASSES = 65_536  # a head of more is no classifier, and its weights fill the memory
 MOST_PIXELS = 1024  # a side; a network for larger pictures fills the memory
+MOST_STEPS = 1000  # taken before an update: each is a step of training, again for every proof
+MOST_DEFENCES = 32  # on one update
+MOST_PATTERNS = 1024  # of parameters' names; each is held against every parameter
+MOST_RUNS = 100_000  # of a grid
 
 Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 Threads = Annotated[int, Field(ge=1, le=MOST_THREADS)]

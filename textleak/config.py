@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from textleak.bounds import Classes, Seed, Threads, unfit
+from textleak.bounds import MOST_DEFENCES, Classes, Seed, Threads, unfit
 from textleak.errors import ConfigError, unknown
-from textleak.threat_model import ThreatModel
+from textleak.threat_model import Patterns, ThreatModel
 
 Labels = Literal["joint", "analytic", "known"]
 MOST = 80  # characters of a wrong value that an error shows
@@ -60,8 +60,8 @@ class RunConfig(BaseModel):
     task: Literal["mlm", "classification"] = "mlm"
     dropout: bool = False
     mask_rate: float = Field(default=0.15, gt=0, le=1)
-    share: tuple[str, ...] = ("*",)
-    defences: tuple[str, ...] = ()
+    share: Patterns = ("*",)
+    defences: Annotated[tuple[str, ...], Field(max_length=MOST_DEFENCES)] = ()
     attack: str = "dlg"
     labels: Labels | None = None
     options: dict[str, Any] = {}
@@ -131,6 +131,9 @@ def problem(error: ValidationError, schema: type[BaseModel]) -> tuple[tuple[str 
         return where, f"{path}: it is missing"
     if first["type"] == "too_short":
         return where, f"{path}: expected at least one, got none"
+    if first["type"] == "too_long":
+        most, got = first["ctx"]["max_length"], first["ctx"]["actual_length"]
+        return where, f"{path}: expected at most {most}, got {got}"
     what = lower_first(first["msg"].removeprefix("Value error, "))
     if first["type"] == "value_error":
         return where, f"{path}: {what}" if path else what

@@ -22,7 +22,7 @@ _MARKS = "\u200e\u200f\u061c"  # direction marks
 
 
 def escaped(text: str, most: int = 4000, *, lines: bool = False) -> str:
-    r"""The text with whatever would steer a terminal as escapes, cut after `most` characters.
+    r"""The text with whatever would steer a terminal as escapes, cut to `most` characters.
 
     Args:
         text: from anywhere.
@@ -31,16 +31,16 @@ def escaped(text: str, most: int = 4000, *, lines: bool = False) -> str:
 
     >>> escaped("red \x1b[31m, back\u202ewards")
     'red \\x1b[31m, back\\u202ewards'
-    >>> escaped("abcdef", most=3)
-    'abc… (3 more characters)'
+    >>> escaped("abcdefgh", most=4)
+    'abc… (4 characters left out) …h'
     """
-    cut = len(text) - most
-    kept = text[:most]
-    if not (kept.isascii() and kept.isprintable()):
-        kept = "".join(
-            c if (c == "\n" and lines) or not _steers(c) else repr(c)[1:-1] for c in kept
-        )
-    return kept if cut <= 0 else f"{kept}… ({cut} more characters)"
+    if len(text) > most:
+        end = most // 4  # of a long message, what is said last tells most
+        left = len(text) - most
+        text = f"{text[: most - end]}… ({left} characters left out) …{text[len(text) - end :]}"
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if (c == "\n" and lines) or not _steers(c) else repr(c)[1:-1] for c in text)
 
 
 def _steers(character: str) -> bool:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from textleak.bounds import MOST_PATTERNS
+
+Patterns = Annotated[tuple[str, ...], Field(max_length=MOST_PATTERNS)]
 
 
 class ThreatModel(BaseModel):
@@ -29,8 +34,8 @@ class ThreatModel(BaseModel):
     labels: bool = False
     masked_positions: bool = False
     dropout: bool = False
-    shared: tuple[str, ...] = ("*",)
-    withheld: tuple[str, ...] = ()
+    shared: Patterns = ("*",)
+    withheld: Patterns = ()
 
     def shares(self, parameter: str) -> bool:
         """Whether the gradient of the parameter called `parameter` is part of the update."""

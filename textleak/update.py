@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from textleak.bounds import MOST_PIXELS, Classes, Seed
+from textleak.bounds import MOST_DEFENCES, MOST_PIXELS, Classes, Seed
 from textleak.config import problem
 from textleak.consistency import contradiction
 from textleak.errors import ConfigError, DataError, UpdateError
@@ -84,7 +84,7 @@ class UpdateMetadata(BaseModel):
     labels: tuple[tuple[int, ...], ...] | None = None
     masked_positions: tuple[tuple[int, ...], ...] | None = None
     model: ModelRecipe | None = None
-    defences: tuple[str, ...] = ()
+    defences: Annotated[tuple[str, ...], Field(max_length=MOST_DEFENCES)] = ()
     local: LocalSteps | None = None
     privacy: PrivacyGuarantee | None = None
     client_seeded: bool = False

@@ -200,9 +200,18 @@ def _in_place_of(target: Path, write: Callable[[Path], object]) -> None:
         if target.exists():
             partial.chmod(stat.S_IMODE(target.stat().st_mode))
         write(partial)
+        _sync(partial)  # a full disk may show only here
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _into_what_is_there(path: Path, write: Callable[[Path], object]) -> None:

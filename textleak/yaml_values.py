@@ -16,6 +16,8 @@ from yaml.constructor import ConstructorError
 
 DEEPEST = 20  # levels of nesting; a grid has five
 LOWEST, HIGHEST = -(2**63), 2**64 - 1  # what 64 bits hold, with a sign or without
+MOST_CHARACTERS = 250_000  # of a text; more belongs into a file of sentences
+MOST_NODES = 50_000  # keys, values and list entries, those that an alias repeats counted again
 _LONGEST = 400  # digits of a number; the largest float has 309
 _PREFIX = "tag:yaml.org,2002:"
 _PATTERNS = {
@@ -35,6 +37,8 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._around: list[str | None] = []  # the anchors of the nodes that hold the next one
+        self._count = 0  # nodes so far, as they will be once aliases are written out
+        self._sizes: dict[str, int] = {}  # the same inside each anchor's node
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """The next node; an error where it lies too deep, or holds itself."""
@@ -43,9 +47,16 @@ class _Loader(yaml.SafeLoader):
             raise _refusal(event, f"nested deeper than {DEEPEST} levels")
         if isinstance(event, yaml.AliasEvent) and event.anchor in self._around:
             raise _refusal(event, f"{event.anchor!r} holds itself")
+        before = self._count
+        alias = isinstance(event, yaml.AliasEvent)
+        self._count += self._sizes.get(event.anchor, 1) if alias else 1
+        if self._count > MOST_NODES:
+            raise _refusal(event, f"more than {MOST_NODES} values, repeated ones counted")
         self._around.append(event.anchor)
         node = super().compose_node(parent, index)
         self._around.pop()
+        if event.anchor is not None and not alias:
+            self._sizes[event.anchor] = self._count - before
         return node
 
 
@@ -104,6 +115,9 @@ def parse_yaml(text: str) -> tuple[Any, yaml.Node | None]:
         yaml.YAMLError: it is not YAML of the core schema; `problem` and `problem_mark` say why and
             where.
     """
+    if len(text) > MOST_CHARACTERS:
+        what = f"expected at most {MOST_CHARACTERS} characters"
+        raise ConstructorError(None, None, what, None)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()

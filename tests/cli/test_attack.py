@@ -162,7 +162,7 @@ def test_capture_and_invert_are_attack_in_two_steps(
     assert captured.metadata == kept.metadata
     for name, gradient in kept.gradients.items():
         assert torch.equal(captured.gradients[name], gradient)
-    outcome = textleak("invert", "sub/u.safetensors", "-a", "fake", "--json", "-")
+    outcome = textleak("invert", "sub/u.safetensors", "-m", mlm_folder, "-a", "fake", "--json", "-")
     data = written(outcome)
     assert (data["command"], data["model"]) == ("invert", mlm_folder)
     assert data["sequences"][0]["recovered"] == TEXT

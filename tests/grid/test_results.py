@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from textleak.errors import ConfigError
 from textleak.grid.prepare import PreparedGrid
-from textleak.grid.results import RESULTS, GridRecord, ResultsFile, read_results
+from textleak.grid.results import ASIDE, RESULTS, GridRecord, ResultsFile, read_results
 from textleak.grid.worker import carry_out, failed
 
 
@@ -54,12 +55,34 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     ResultsFile(tmp_path).close()
 
 
-def test_a_line_that_is_no_result_is_named(tmp_path: Path) -> None:
-    (tmp_path / RESULTS).write_text('{"schema": 1}\n')
-    with pytest.raises(ConfigError, match=r"results.jsonl:1: not a result of textleak audit"):
-        ResultsFile(tmp_path)
-    with pytest.raises(ConfigError, match="no audit in"):
-        read_results(tmp_path / "none")
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ConfigError, match="cannot write to the folder"):
-        ResultsFile(tmp_path / "file")
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda line: line[:50], "invalid JSON"),
+        (lambda line: '{"schema": 1}', "key: it is missing"),
+        (lambda line: "\x00" * 40, "invalid JSON"),
+        (
+            lambda line: re.sub('"rouge1":[^,]*', '"rouge1":1.5', line, count=1),
+            "less than or equal",
+        ),
+        (lambda line: re.sub('"token_match":[^,]*', '"token_match":-1', line), "greater than or"),
+    ],
+)
+def test_a_corrupt_line_in_the_middle_is_reported_and_set_aside(
+    records: list[GridRecord], tmp_path: Path, spoil: Callable[[str], str], why: str
+) -> None:
+    good, failure = (record.to_line() for record in records)
+    bad = spoil(good.rstrip("\n")) + "\n"
+    (tmp_path / RESULTS).write_text(failure + bad + failure)
+    said: list[str] = []
+    assert read_results(tmp_path, said.append) == records[1:]
+    assert len(said) == 1
+    assert said[0].startswith(f"{tmp_path / RESULTS}:2: not a result of textleak audit, set aside:")
+    assert why in said[0]
+    with ResultsFile(tmp_path) as results:
+        assert results.complaints == said
+        results.append(records[0])
+    assert (tmp_path / RESULTS).read_text() == failure + failure + good
+    assert (tmp_path / ASIDE).read_text() == bad
+    with ResultsFile(tmp_path) as results:
+        assert results.complaints == []

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from textleak.bounds import MOST_DEFENCES
 from textleak.defences.base import Defence, TrainingDefence, UpdateDefence
 from textleak.defences.parsing import parse_defence
 from textleak.errors import ConfigError
@@ -38,7 +39,10 @@ class Defences:
         Raises:
             ConfigError: one of them is not valid.
         """
-        parsed = [parse_defence(spec) for spec in specs]
+        given = tuple(specs)
+        if len(given) > MOST_DEFENCES:
+            raise ConfigError(f"expected at most {MOST_DEFENCES} defences, got {len(given)}")
+        parsed = [parse_defence(spec) for spec in given]
         return cls(
             tuple(d for d in parsed if isinstance(d, TrainingDefence)),
             tuple(d for d in parsed if isinstance(d, UpdateDefence)),

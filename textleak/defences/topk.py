@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from textleak.bounds import MOST_STEPS
 from textleak.defences.base import Step, UpdateDefence
 from textleak.defences.sparsity import Scope, keep_largest
 
@@ -26,7 +27,7 @@ class TopKOptions(BaseModel):
 
     ratio: float = Field(default=0.01, gt=0, le=1)
     scope: Scope = "tensor"
-    earlier: int = Field(default=0, ge=0)
+    earlier: int = Field(default=0, ge=0, le=MOST_STEPS)
 
 
 class TopK(UpdateDefence[TopKOptions]):

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from textleak.bounds import Classes, Seed, Threads
+from textleak.bounds import MOST_DEFENCES, Classes, Seed, Threads
 from textleak.config import Labels
+from textleak.threat_model import Patterns
 
 NO_DEFENCE = "none"
 SCHEMA = ConfigDict(frozen=True, extra="forbid")
@@ -183,8 +184,10 @@ class GridConfig(BaseModel):
     models: Axis[Annotated[ModelEntry, BeforeValidator(_named)]] = (ModelEntry(name="minilm"),)
     tasks: Axis[Literal["mlm", "classification"]] = ("mlm",)
     attacks: Axis[Annotated[AttackEntry, BeforeValidator(_named)]] = (AttackEntry(name="dlg"),)
-    defences: Axis[Annotated[tuple[str, ...], BeforeValidator(_specs)]] = ((),)
-    shares: Axis[Annotated[tuple[str, ...], BeforeValidator(_patterns)]] = (("*",),)
+    defences: Axis[
+        Annotated[tuple[str, ...], BeforeValidator(_specs), Field(max_length=MOST_DEFENCES)]
+    ] = ((),)
+    shares: Axis[Annotated[Patterns, BeforeValidator(_patterns)]] = (("*",),)
     seeds: Axis[Seed] = (0,)
     client_seeded: bool = True
     mask_rate: float = Field(default=0.15, gt=0, le=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -11,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from textleak.bounds import MOST_RUNS
 from textleak.client.reading import in_batches
 from textleak.config import RunConfig
 from textleak.errors import ConfigError
@@ -85,8 +87,9 @@ def plan_runs(
         threads: torch threads of one run.
 
     Raises:
-        ConfigError: two cells are the same.
+        ConfigError: two cells are the same, or there are too many.
     """
+    _check_count(config, texts)
     outer = product(config.models, config.tasks, config.attacks, config.shares, config.defences)
     runs: list[GridRun] = []
     for model, task, attack, share, defences in outer:
@@ -145,6 +148,16 @@ def run_key(cell: Cell, config: RunConfig) -> str:
     }
     text = json.dumps(what, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _check_count(config: GridConfig, texts: Sequence[LoadedTexts]) -> None:
+    axes = (config.models, config.tasks, config.attacks, config.shares, config.defences)
+    updates = sum(
+        math.ceil(len(part.sentences) / size) for part in texts for size in config.batch_sizes
+    )
+    count = math.prod(map(len, axes)) * len(config.seeds) * updates
+    if count > MOST_RUNS:
+        raise ConfigError(f"expected a grid of at most {MOST_RUNS} runs, got {count}")
 
 
 def _check_distinct(runs: Sequence[GridRun]) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from textleak.config import RunConfig
+from textleak.config import RunConfig, problem
 from textleak.errors import ConfigError
 from textleak.grid.plan import Cell
 from textleak.report.record import RunRecord
+from textleak.writing import write_bytes
 
-RESULTS, LOCK = "results.jsonl", ".lock"
+RESULTS, ASIDE, LOCK = "results.jsonl", "results.set-aside.jsonl", ".lock"
 _TIMINGS = ("seconds", "seconds_per_evaluation")
 
 
@@ -61,11 +64,17 @@ def _untimed(value: Any) -> Any:
     return [_untimed(entry) for entry in value] if isinstance(value, list) else value
 
 
-def read_results(folder: str | Path) -> list[GridRecord]:
+def read_results(
+    folder: str | Path, complain: Callable[[str], object] | None = None
+) -> list[GridRecord]:
     """The last record of every key in `folder`, in the order in which the keys first came.
 
+    Args:
+        folder: where `results.jsonl` is.
+        complain: told, in a line for people, of each line of the file that is no result.
+
     Raises:
-        ConfigError: there are none, or a line of them cannot be read.
+        ConfigError: there are none.
     """
     path = Path(folder) / RESULTS
     if not path.is_file():
@@ -73,7 +82,11 @@ def read_results(folder: str | Path) -> list[GridRecord]:
             f"no audit in {str(folder)!r}: expected {RESULTS}, as textleak audit writes"
         )
     whole, _ = _whole_lines(path)
-    return list(_parsed(path, whole).values())
+    found = _parsed(path, whole)
+    if complain is not None:
+        for line in found.complaints:
+            complain(line)
+    return list(found.records.values())
 
 
 def _whole_lines(path: Path) -> tuple[bytes, int]:
@@ -83,23 +96,39 @@ def _whole_lines(path: Path) -> tuple[bytes, int]:
     return data[:end], len(data) - end
 
 
-def _parsed(path: Path, data: bytes) -> dict[str, GridRecord]:
-    records: dict[str, GridRecord] = {}
-    for number, line in enumerate(data.splitlines(), 1):
+@dataclass
+class _Parsed:
+    """A file's lines: those that are results, those that are none, and what is said of these."""
+
+    records: dict[str, GridRecord] = field(default_factory=dict)
+    good: list[bytes] = field(default_factory=list)
+    bad: list[bytes] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+
+def _parsed(path: Path, data: bytes) -> _Parsed:
+    found = _Parsed()
+    for number, line in enumerate(data.split(b"\n")[:-1], 1):
         try:
             record = GridRecord.model_validate_json(line)
         except ValidationError as error:
-            what = error.errors()[0]["msg"]
-            raise ConfigError(f"{path}:{number}: not a result of textleak audit: {what}") from error
-        records[record.key] = record
-    return records
+            what = problem(error, GridRecord)[1]
+            found.bad.append(line)
+            found.complaints.append(
+                f"{path}:{number}: not a result of textleak audit, set aside: {what}"
+            )
+            continue
+        found.records[record.key] = record
+        found.good.append(line)
+    return found
 
 
 class ResultsFile:
     """The results of one folder, open for one writer.
 
     A kill can tear the last line at most; it is cut off when the file is opened again, and its run
-    is run again.
+    is run again. A line that something else broke is moved to `results.set-aside.jsonl`, and its run is
+    run again, too.
 
     Args:
         folder: where `results.jsonl` is or will be; it is made if it is not there.
@@ -107,6 +136,7 @@ class ResultsFile:
     Attributes:
         records: the last record of every key.
         repaired: whether a torn line was cut off.
+        complaints: what is to be said of lines that were set aside.
 
     Raises:
         ConfigError: another audit writes to the folder, or it cannot be written or read.
@@ -125,22 +155,26 @@ class ResultsFile:
             what = error.strerror or error
             raise ConfigError(f"cannot write to the folder {str(folder)!r}: {what}") from error
         try:
-            self.records, self.repaired = self._open()
+            self.records, self.complaints, self.repaired = self._open()
         except BaseException:
             self._lock.release()
             raise
 
-    def _open(self) -> tuple[dict[str, GridRecord], bool]:
+    def _open(self) -> tuple[dict[str, GridRecord], list[str], bool]:
         new = not self.path.exists()
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         whole, torn = _whole_lines(self.path)
-        records = _parsed(self.path, whole)
-        if torn:
+        found = _parsed(self.path, whole)
+        if found.bad:
+            os.close(self._file)
+            _set_aside(self.path, found)
+            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND)
+        elif torn:
             os.ftruncate(self._file, len(whole))
         os.fsync(self._file)
-        if new:
+        if new or found.bad:
             _sync_folder(self.folder)
-        return records, bool(torn)
+        return found.records, found.complaints, bool(torn)
 
     def __enter__(self) -> ResultsFile:
         """The file is open already."""
@@ -162,6 +196,15 @@ class ResultsFile:
         """Let another writer in."""
         os.close(self._file)
         self._lock.release()
+
+
+def _set_aside(path: Path, found: _Parsed) -> None:
+    """Move the lines that are no results; a kill between the two steps leaves them in both files."""
+    with path.with_name(ASIDE).open("ab") as aside:
+        aside.writelines(line + b"\n" for line in found.bad)
+        aside.flush()
+        os.fsync(aside.fileno())
+    write_bytes(path, b"".join(line + b"\n" for line in found.good))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from textleak.errors import ModelError
+from textleak.models.fetching import fetched
 from textleak.models.loading import first_line, local_only, quiet
 
 
@@ -52,8 +53,8 @@ def load_prior(name: str) -> LanguagePrior:
     local = local_only(name)
     try:
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
-            module = AutoModelForCausalLM.from_pretrained(name, local_files_only=local)
+            tokenizer = fetched(AutoTokenizer, name, local=local)
+            module = fetched(AutoModelForCausalLM, name, local=local)
     except (OSError, ValueError, KeyError) as error:
         where = "it is not here and the Hub does not answer" if local else first_line(error)
         if Path(name).is_dir():

@@ -33,6 +33,7 @@ from textleak.errors import ModelError, unknown
 from textleak.models.activations import check_activation, swap_activations
 from textleak.models.checks import check_loss, check_tokenizer, check_weights
 from textleak.models.families import family_adapter
+from textleak.models.fetching import fetched
 from textleak.models.kinks import kinks
 from textleak.models.presets import SIZES, preset_config
 from textleak.models.text_model import TextModel, fingerprint
@@ -144,12 +145,14 @@ def read_source(
     local = local_only(source)
     try:
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
+            tokenizer = fetched(AutoTokenizer, source, local=local)
             config = (
                 preset_config(options.name, len(tokenizer))
                 if options.name in SIZES
-                else AutoConfig.from_pretrained(source, local_files_only=local)
+                else fetched(AutoConfig, source, local=local)
             )
+    except ModelError:
+        raise
     except Exception as error:  # whatever a library makes of a folder that is not as it should be
         if Path(source).is_dir():
             what = f"cannot load a model from the folder {source!r}: {first_line(error)}"
@@ -205,14 +208,17 @@ def _build(
         return module, [f"random weights, seed {options.weights_seed}"]
     try:
         with quiet():
-            module, info = kind.from_pretrained(
+            module, info = fetched(
+                kind,
                 source,
+                local=local_only(source),
                 config=config,
                 attn_implementation="eager",
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # told of in our own words
-                local_files_only=local_only(source),
             )
+    except ModelError:
+        raise
     except (pickle.UnpicklingError, struct.error) as error:
         raise ModelError(
             f"cannot load weights of {options.name!r}: they are pickled, and hold more than tensors; "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,8 @@ from textleak.verdict.verdict import Word
 
 if TYPE_CHECKING:
     from textleak.audit import Audit, BatchResult, SequenceResult
+
+Rate = Annotated[float, Field(ge=0, le=1)]
 
 
 class SequenceRecord(BaseModel):
@@ -30,11 +32,11 @@ class SequenceRecord(BaseModel):
     recovered: str
     reference_ids: list[int] | None
     recovered_ids: list[int]
-    token_match: float | None
+    token_match: Rate | None
     exact: bool | None
-    rouge1: float | None
-    rouge2: float | None
-    rougeL: float | None
+    rouge1: Rate | None
+    rouge2: Rate | None
+    rougeL: Rate | None
     confidence: list[float] = []
     verified: bool | None = None
     verdict: Word | None = None
@@ -70,12 +72,12 @@ class RunRecord(RunHeader):
 
     schema_version: Literal[1, 2] = Field(default=2, alias="schema")
     sequences: list[SequenceRecord]
-    token_match: float | None
-    exact_rate: float | None
-    rouge1: float | None
-    rouge2: float | None
-    rougeL: float | None
-    label_accuracy: float | None = None
+    token_match: Rate | None
+    exact_rate: Rate | None
+    rouge1: Rate | None
+    rouge2: Rate | None
+    rougeL: Rate | None
+    label_accuracy: Rate | None = None
     verified: bool
     verdict: Word | None = None
     gradient_error: float | None

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from textleak.bounds import MOST_STEPS
+
 
 class LocalSteps(BaseModel):
     """Several local steps of plain SGD before anything is shared (McMahan et al., 2017).
@@ -18,7 +20,7 @@ class LocalSteps(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(default=4, ge=1)
+    steps: int = Field(default=4, ge=1, le=MOST_STEPS)
     rate: float = Field(default=1e-2, gt=0, allow_inf_nan=False)
     batch_size: int | None = Field(default=None, ge=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,14 +34,18 @@ class Audited:
         return [record for record in self.records if record.result is None]
 
 
-def read_audit(folder: str | Path) -> Audited:
+def read_audit(folder: str | Path, complain: Callable[[str], object] | None = None) -> Audited:
     """The audit in `folder`, finished or not.
+
+    Args:
+        folder: where it is.
+        complain: told of each line of its results that cannot be read.
 
     Raises:
         ConfigError: there is none, it cannot be read, or no run of it is finished.
     """
     config, keys = read_grid(folder)
-    kept = {record.key: record for record in read_results(folder)}
+    kept = {record.key: record for record in read_results(folder, complain)}
     records = [kept[key] for key in keys if key in kept]
     if not records:
         raise ConfigError(f"no run of the audit in {str(folder)!r} is finished yet")

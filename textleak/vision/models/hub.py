@@ -8,6 +8,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from textleak.errors import ModelError
 from textleak.models.activations import swap_activations
+from textleak.models.fetching import fetched
 from textleak.models.loading import first_line, local_only, quiet
 from textleak.models.text_model import fingerprint
 from textleak.update import ImageRecipe, ModelRecipe
@@ -29,10 +30,8 @@ def load_hub_classifier(name: str, activation: str = "keep") -> ImageModel:
     try:
         with quiet():
             local = local_only(name)
-            processor = processors.from_pretrained(name, local_files_only=local)
-            module = classifiers.from_pretrained(
-                name, attn_implementation="eager", local_files_only=local
-            )
+            processor = fetched(processors, name, local=local)
+            module = fetched(classifiers, name, local=local, attn_implementation="eager")
     except (OSError, ValueError, ImportError, KeyError) as error:
         line = first_line(error)
         raise ModelError(f"cannot load the image classifier {name!r}: {line}") from error
