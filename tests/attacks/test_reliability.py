@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.sharing import PrivateBatch, share
-from textleak.attacks.reliability import reliability_warnings, tied
+from textleak.attacks.reliability import reliability_warnings
 from textleak.defences import Defences
 from textleak.models import TextModel, TokenBatch
 from textleak.threat_model import ThreatModel
@@ -74,8 +74,8 @@ def test_zero_gradients_and_dropout_are_told(classifier: TextModel) -> None:
 
 
 def test_tied_embeddings_are_told(mlm: TextModel, classifier: TextModel) -> None:
-    assert tied(mlm)
-    assert not tied(classifier)
+    assert mlm.family.head.tied
+    assert not classifier.family.head.tied
     private, update = shared(mlm)
     assert "tied" in warnings(mlm, update, wrong(private.batch, [2]))
     _, update = shared(mlm, "withhold")

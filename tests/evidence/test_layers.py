@@ -14,7 +14,6 @@ from textleak.evidence.masks import label_counts, loss_bearing
 from textleak.evidence.pairs import pairs_in_span
 from textleak.evidence.spans import row_span, spectral_rank
 from textleak.gradients import parameter_gradients
-from textleak.models import bert_parts as parts
 from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 
@@ -53,14 +52,13 @@ def contexts(case: Case) -> torch.Tensor:
 
 
 def test_contexts_are_those_of_the_model(classified: Case) -> None:
-    module, batch = classified.model.module, classified.private.batch
+    batch = classified.private.batch
     seen: list[torch.Tensor] = []
-    dense = module.get_submodule(parts.attention_output(0).rstrip("."))
-    handle = dense.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    handle = classified.model.family.layer(0).output.layer.register_forward_pre_hook(
+        lambda _, inputs: seen.append(inputs[0])
+    )
     with torch.no_grad():
-        classified.model.adapter.encode(
-            module, input_ids=batch.input_ids, attention_mask=batch.attention_mask
-        )
+        classified.model.encode(batch)
     handle.remove()
     expected = seen[0][batch.attention_mask.bool()].double()
     torch.testing.assert_close(contexts(classified), expected, rtol=1e-4, atol=1e-5)
@@ -71,11 +69,15 @@ def test_duals_tell_contexts_apart(classified: Case) -> None:
     pairs = sorted(classified.pairs)
     words, places = (torch.tensor(column) for column in zip(*pairs, strict=True))
     single = [i for i in range(len(pairs)) if words.tolist().count(int(words[i])) == 1]
-    stacked = torch.cat([gradients[n + "weight"].double() for n in parts.projections(0)])
+    first, words_table = (
+        classified.model.family.layer(0),
+        classified.model.family.embeddings.words.name,
+    )
+    stacked = torch.cat([gradients[part.name].double() for part in first.inputs])
     projected, determined = input_solution(layer.inputs(words, places), stacked)
     assert float(determined[single].min()) > 1 - 1e-9
-    table = gradients[classified.model.adapter.word_table].double()
-    behind = gradients[parts.attention_output(0) + "weight"].double()
+    table = gradients[words_table].double()
+    behind = gradients[first.output.name].double()
     rank = row_span([behind]).rank
     columns = torch.linalg.svd(behind)[0][:, :rank]
     residuals = residual_gradients(
@@ -90,7 +92,8 @@ def test_duals_tell_contexts_apart(classified: Case) -> None:
 
 def test_pairs_in_span_are_those_of_a_full_search(classified: Case) -> None:
     gradients, layer = classified.update.gradients, classified.layer
-    span = row_span([gradients[n + "weight"] for n in parts.projections(0)])
+    inputs = classified.model.family.layer(0).inputs
+    span = row_span([gradients[part.name] for part in inputs])
     words = torch.tensor(sorted({word for word, _ in classified.pairs} | set(range(2000, 2300))))
     found = pairs_in_span(layer, span, words, 24)
     grid = torch.arange(24).expand(len(words), 24)
@@ -138,20 +141,15 @@ def head_counts(
     rows = batch.take(distinct)
     mask = rows.attention_mask.bool()
     with torch.no_grad():
-        states = model.adapter.encode(
-            model.module, input_ids=rows.input_ids, attention_mask=rows.attention_mask
-        )[mask]
-    dense = gradients[parts.HEAD_DENSE + "weight"]
+        states = model.encode(rows)[mask]
+    head = model.family.head
+    assert head.dense is not None
+    dense, bias = head.dense.of(gradients), head.output.bias_of(gradients)
+    assert dense is not None
+    assert bias is not None
     bearing = loss_bearing(dense, states)
-    likely = (gradients[parts.DECODER_BIAS] < 0).nonzero().flatten()
-    counts = label_counts(
-        dense,
-        model.module.get_submodule(parts.HEAD_TRANSFORM),
-        states[bearing],
-        model.word_table.detach(),
-        model.module.get_parameter(parts.DECODER_BIAS).detach(),
-        likely,
-    )
+    likely = (bias < 0).nonzero().flatten()
+    counts = label_counts(dense, head, states[bearing], likely)
     return bearing.tolist(), likely, counts
 
 
@@ -170,10 +168,10 @@ def test_loss_bearing_places_stand_out_of_noise(masked: Case, noise: str) -> Non
     batch = masked.private.batch
     mask = batch.attention_mask.bool()
     with torch.no_grad():
-        states = masked.model.adapter.encode(
-            masked.model.module, input_ids=batch.input_ids, attention_mask=batch.attention_mask
-        )[mask]
-    dense = masked.update.gradients[parts.HEAD_DENSE + "weight"]
+        states = masked.model.encode(batch)[mask]
+    layer = masked.model.family.head.dense
+    assert layer is not None
+    dense = masked.update.gradients[layer.name]
     if noise == "steps":
         step = dense.abs().max() / 127
         blurred = (dense / step).round() * step

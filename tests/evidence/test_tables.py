@@ -9,19 +9,18 @@ from textleak.evidence.decoder import decoder_part, input_rows
 from textleak.evidence.places import orthogonality_threshold, place_words
 from textleak.evidence.regression import likely_pairs
 from textleak.evidence.words import active_rows, correlated_rows, tied_words, untied_words
-from textleak.models import bert_parts as parts
 from textleak.models.batch import IGNORED
 
 from .conftest import Case
 
 
 def test_untied_words_are_the_rows_that_were_looked_up(classified: Case) -> None:
-    used = untied_words(classified.update.gradients[classified.model.adapter.word_table])
+    used = untied_words(classified.update.gradients[classified.model.family.embeddings.words.name])
     assert set(used.ids.tolist()) == {word for word, _ in classified.pairs}
 
 
 def test_tied_words_stand_out_of_the_decoders_part(masked: Case) -> None:
-    used = tied_words(masked.update.gradients[masked.model.adapter.word_table])
+    used = tied_words(masked.update.gradients[masked.model.family.embeddings.words.name])
     assert set(used.ids.tolist()) == {word for word, _ in masked.pairs}
     assert len(used.decoder) == int((masked.private.batch.labels != IGNORED).sum())
 
@@ -35,18 +34,19 @@ def test_active_rows_stand_above_noise() -> None:
 
 def test_the_decoders_inputs_are_solved_for(masked: Case) -> None:
     model, gradients = masked.model, masked.update.gradients
-    table = gradients[model.adapter.word_table]
+    table = gradients[model.family.embeddings.words.name]
     used = tied_words(table)
     words = model.word_table.detach()
-    bias = model.module.get_parameter(parts.DECODER_BIAS).detach()
-    shared = gradients[parts.DECODER_BIAS]
+    head = model.family.head
+    bias, shared = head.output.bias, head.output.bias_of(gradients)
+    assert bias is not None
+    assert shared is not None
+    assert head.transform is not None
     part = decoder_part(table, shared, used.decoder, used.ids, words, bias)
     batch = masked.private.batch
     with torch.no_grad():
-        states = model.adapter.encode(
-            model.module, input_ids=batch.input_ids, attention_mask=batch.attention_mask
-        )[batch.labels != IGNORED]
-        true = model.module.get_submodule(parts.HEAD_TRANSFORM)(states).double()
+        states = model.encode(batch)[batch.labels != IGNORED]
+        true = head.transform(states).double()
     nearest = torch.cdist(part.states, true).min(1).values / true.norm(dim=1).mean()
     assert float(nearest.max()) < 1e-4
     assert part.error < 1e-4
@@ -58,9 +58,10 @@ def test_the_decoders_inputs_are_solved_for(masked: Case) -> None:
 
 @pytest.mark.parametrize("positions", [True, False], ids=["positions", "no-positions"])
 def test_settled_places_are_true_and_the_rest_stays_open(classified: Case, positions: bool) -> None:
-    adapter, gradients = classified.model.adapter, classified.update.gradients
-    used = untied_words(gradients[adapter.word_table])
-    table = gradients[adapter.position_table]
+    parts, gradients = classified.model.family.embeddings, classified.update.gradients
+    assert parts.positions is not None
+    used = untied_words(gradients[parts.words.name])
+    table = gradients[parts.positions.name]
     count = len(active_rows(table))
     rows = table[:count] if positions else None
     placed = place_words(classified.layer, used.ids, used.deltas, rows, count)
@@ -100,7 +101,7 @@ def test_a_label_s_large_row_takes_no_place_in_the_regression() -> None:
 
 
 def test_where_most_rows_are_zero_the_words_are_the_others(masked: Case) -> None:
-    table = masked.update.gradients[masked.model.adapter.word_table].clone()
+    table = masked.update.gradients[masked.model.family.embeddings.words.name].clone()
     true = sorted({word for word, _ in masked.pairs})
     kept = torch.zeros(len(table), dtype=torch.bool)
     kept[true] = True

@@ -88,7 +88,10 @@ class Attack(ABC, Generic[OptionsT]):
         """
         check_fits(update, model.parameters)
         check_within(update.metadata, labels=model.label_count, longest=model.max_length)
-        check_lengths(update.metadata, update.gradients.get(model.adapter.position_table))
+        positions = model.family.embeddings.positions
+        check_lengths(
+            update.metadata, None if positions is None else positions.of(update.gradients)
+        )
         Defences.parse(update.metadata.defences)
         session = Session(model, on_event)
         session.emit(Started(attack=self.name))

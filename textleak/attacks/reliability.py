@@ -40,7 +40,7 @@ def reliability_warnings(
     granted = update.metadata.threat_model
     if granted.dropout:
         said.append("dropout was on: even the true text would not give the shared gradient")
-    if tied(model) and model.adapter.word_table in update.gradients:
+    if model.family.head.tied and model.family.embeddings.words.name in update.gradients:
         said.append("word embeddings tied to the decoder: which words were there is blurred")
     if granted.lengths and update.metadata.lengths is not None:
         said.append("lengths were granted: part of the score is no finding of the attack")
@@ -56,14 +56,6 @@ def _unlike_stated(update: SharedUpdate, batch: TokenBatch) -> list[str]:
     if lengths is not None and sorted(lengths) != sorted(found):
         return [f"sequences of {sorted(found)} tokens were recovered, {sorted(lengths)} stated"]
     return []
-
-
-def tied(model: TextModel) -> bool:
-    """Whether the masked-LM decoder shares the word embeddings' parameter."""
-    if model.task != "mlm":
-        return False
-    decoder = model.module.get_output_embeddings()  # type: ignore[operator]
-    return decoder is not None and decoder.weight is model.word_table
 
 
 def _chance_error(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> float:

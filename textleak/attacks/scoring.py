@@ -40,14 +40,12 @@ class BatchScorer:
         labels = torch.cat([batch.labels for batch in batches]).to(device)  # (R*B, T) or (R*B,)
 
         def forward(recorder: Recorder) -> Tensor:
-            states = self._model.adapter.encode(
-                self._model.module, input_ids=ids, attention_mask=mask
-            )
+            states = self._model.family.encode(input_ids=ids, attention_mask=mask)
             targets = labels
             if self._model.task == "mlm":
                 bearing = labels != IGNORED
                 states, targets = states[bearing], labels[bearing]  # (R*M, H)
-            logits = self._model.adapter.head(self._model.module, states, self._model.task)
+            logits = self._model.logits(states, mask)
             losses = F.cross_entropy(logits, targets, reduction="none")
             return losses.view(len(batches), -1).mean(1)
 

@@ -150,10 +150,10 @@ def masked_words(model: TextModel, tokens: int, batch: int = 1, seed: int = 0) -
 
     def forward(dummy: Tensor, candidates: int) -> Forward:
         def losses(_: Recorder) -> Tensor:
-            states = model.adapter.encode(model.module, inputs_embeds=dummy)
+            states = model.family.encode(inputs_embeds=dummy)
             rows = places.repeat(candidates, 1).unsqueeze(2).expand(-1, -1, states.shape[2])
             masked_states = states.gather(1, rows).flatten(0, 1)
-            logits = model.adapter.head(model.module, masked_states, "mlm")
+            logits = model.family.word_logits(masked_states)
             targets = labels.repeat(candidates, 1).flatten()
             each = nn.functional.cross_entropy(logits, targets, reduction="none")
             return each.view(candidates, -1).mean(1)

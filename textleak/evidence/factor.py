@@ -31,12 +31,10 @@ def turned(model: TextModel, update: SharedUpdate) -> bool:
     negative at labels alone. Words that are no label are most of a vocabulary; of three classes or
     more, two are none of a single sequence's.
     """
-    if model.task == "mlm":
-        bias = update.gradients.get(model.adapter.decoder_bias)
-    else:
-        bias = update.gradients.get(model.adapter.classifier_bias)
-        if update.metadata.batch_size not in (None, 1) or bias is None or len(bias) < 3:
-            return False
+    bias = model.family.head.output.bias_of(update.gradients)
+    few = update.metadata.batch_size not in (None, 1) or bias is None or len(bias) < 3
+    if few and model.task != "mlm":
+        return False
     return bias is not None and _negative(bias)
 
 

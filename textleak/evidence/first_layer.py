@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textleak.models import bert_parts as parts
+from textleak.errors import UpdateError
 from textleak.models.text_model import TextModel
 
 
@@ -41,22 +41,31 @@ class FirstLayer:
 
     @classmethod
     def of(cls, model: TextModel) -> FirstLayer:
-        """Read the weights of `model`."""
+        """Read the weights of `model`.
 
-        def weight(name: str) -> Tensor:
-            return model.module.get_parameter(name).detach().double()
-
-        query, key, value = parts.projections(0)
-        config = model.module.config
+        Raises:
+            UpdateError: its family has no position table, or no norm behind the embeddings.
+        """
+        parts, first = model.family.embeddings, model.family.layer(0)
+        if parts.positions is None or parts.norm is None:
+            raise UpdateError(
+                f"layer 0 of {type(model.family).__name__} does not tell places: expected a position "
+                "table with a norm behind it"
+            )
+        width = parts.words.parameter.shape[1]
+        places = parts.positions.rows.double()
+        biases = [part.bias for part in first.inputs]
         return cls(
-            words=model.word_table.detach(),
-            places=model.position_table.detach().double() + weight(parts.TYPE_TABLE)[0],
-            scale=weight(parts.EMBEDDING_NORM + "weight"),
-            shift=weight(parts.EMBEDDING_NORM + "bias"),
-            eps=float(config.layer_norm_eps),  # type: ignore[union-attr, arg-type]
-            heads=int(config.num_attention_heads),  # type: ignore[union-attr, arg-type]
-            weights=(weight(query + "weight"), weight(key + "weight"), weight(value + "weight")),
-            biases=(weight(query + "bias"), weight(key + "bias"), weight(value + "bias")),
+            words=parts.words.rows,
+            places=places if parts.types is None else places + parts.types.rows[0].double(),
+            scale=parts.norm.scale(width),
+            shift=parts.norm.shift(width),
+            eps=parts.norm.eps,
+            heads=first.heads,
+            weights=tuple(part.weight.double() for part in first.inputs),  # type: ignore[arg-type]
+            biases=tuple(  # type: ignore[arg-type]
+                torch.zeros(1).double() if bias is None else bias.double() for bias in biases
+            ),
         )
 
     def normalised(self, words: Tensor, places: Tensor) -> Tensor:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from scipy.optimize import nnls
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import one_hot
 
 from textleak.evidence.spans import row_span
+from textleak.models.families import Head
 
 WHOLE = 0.1  # how far a count may be from a whole number
 _CLEAR, _FAINT = 2.0, 0.01  # noise alone gives 1, rounding up to 3 where loss gives hundreds
@@ -47,9 +48,7 @@ def _clear_shares(dense: Tensor, states: Tensor) -> Tensor:
     return clear
 
 
-def label_counts(
-    dense: Tensor, transform: nn.Module, states: Tensor, table: Tensor, bias: Tensor, words: Tensor
-) -> Tensor:
+def label_counts(dense: Tensor, head: Head, states: Tensor, words: Tensor) -> Tensor:
     """How often each word is the label of each loss-bearing state.
 
     The head's first layer has the gradient sum_m d_m s_m^T with known states s_m, so the d_m are its
@@ -59,10 +58,8 @@ def label_counts(
 
     Args:
         dense: (H, H) gradient of the first layer's weight.
-        transform: the head up to the decoder; its first layer is `transform.dense`.
+        head: the public head over words.
         states: (M, H) distinct states at loss-bearing positions.
-        table: (V, H) decoder weights.
-        bias: (V,) decoder bias.
         words: (L,) the words that may be labels.
 
     Returns:
@@ -70,7 +67,7 @@ def label_counts(
         each row has its best-fitting word once.
     """
     observed = torch.linalg.lstsq(states.double().T, dense.double().T, driver="gelsd").solution
-    alone = _gradients_of_labels(transform, states, table, bias, words)  # (M, L, H)
+    alone = _gradients_of_labels(head, states, words)  # (M, L, H)
     shares = torch.stack(
         [
             torch.from_numpy(nnls(of_state.T.numpy(), seen.numpy())[0])
@@ -90,22 +87,24 @@ def label_counts(
     return one_hot(misfit.argmin(1), len(words))
 
 
-def _gradients_of_labels(
-    transform: nn.Module, states: Tensor, table: Tensor, bias: Tensor, words: Tensor
-) -> Tensor:
+def _gradients_of_labels(head: Head, states: Tensor, words: Tensor) -> Tensor:
     """The loss's gradient at the first layer's output for each state and label, (M, L, H)."""
     outputs: list[Tensor] = []
-    first = transform.get_submodule("dense")
+    assert head.dense is not None
+    assert head.transform is not None
+    first = head.dense.layer
     handle = first.register_forward_hook(lambda _, __, output: outputs.append(output))
     try:
         with torch.enable_grad():
-            hidden = transform(states.detach().requires_grad_())
+            hidden = head.transform(states.detach().requires_grad_())
     finally:
         handle.remove()
 
     def pulled(cotangent: Tensor) -> Tensor:
         return torch.autograd.grad(hidden, outputs[0], cotangent, retain_graph=True)[0].double()
 
-    expected = pulled(torch.softmax(hidden.detach() @ table.T + bias, 1) @ table)
+    table, bias = head.output.weight, head.output.bias
+    logits = hidden.detach() @ table.T + (0 if bias is None else bias)
+    expected = pulled(torch.softmax(logits, 1) @ table)
     each = [expected - pulled(table[word].expand_as(hidden)) for word in words.tolist()]
     return torch.stack(each, 1)

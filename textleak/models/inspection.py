@@ -9,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from textleak.models.activations import check_activation
-from textleak.models.families import FamilyAdapter, family_adapter
+from textleak.models.families import Family, family_class, family_of
 from textleak.models.loading import (
     PACKAGED,
     TASK_CLASSES,
@@ -53,23 +53,22 @@ def inspect_model(options: ModelOptions, task: Task) -> ModelFacts:
     check_activation(options.activation)
     if options.weights == "pretrained" and options.name not in (PACKAGED, *SIZES):
         model = load_model(options, task)
-        return _facts(model.module, model.tokenizer, model.adapter)
+        return _facts(model.module, model.tokenizer, model.family)
     tokenizer, config = read_source(source_of(options.name), options)
-    adapter = family_adapter(config.model_type)
+    family_class(config)
     with torch.device("meta"):
         module = TASK_CLASSES[task].from_config(config, attn_implementation="eager")
-    return _facts(module, tokenizer, adapter)
+    return _facts(module, tokenizer, family_of(module))
 
 
-def _facts(
-    module: nn.Module, tokenizer: PreTrainedTokenizerBase, adapter: FamilyAdapter
-) -> ModelFacts:
+def _facts(module: nn.Module, tokenizer: PreTrainedTokenizerBase, family: Family) -> ModelFacts:
     parameters = {n: p.numel() for n, p in module.named_parameters() if p.requires_grad}
-    tables = (adapter.word_table, adapter.position_table)
+    parts = family.embeddings
+    tables = {table.name for table in (parts.words, parts.positions) if table is not None}
     return ModelFacts(
         tokenizer=tokenizer,
         parameters=parameters,
         encoder=sum(count for name, count in parameters.items() if name not in tables),
-        max_length=int(module.get_parameter(adapter.position_table).shape[0]),
+        max_length=family.max_length,
         num_labels=int(module.config.num_labels),  # type: ignore[union-attr, arg-type]
     )

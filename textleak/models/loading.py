@@ -32,7 +32,7 @@ from textleak.bounds import Classes, Seed
 from textleak.errors import ModelError, unknown
 from textleak.models.activations import check_activation, swap_activations
 from textleak.models.checks import check_loss, check_tokenizer, check_weights
-from textleak.models.families import family_adapter
+from textleak.models.families import family_class
 from textleak.models.fetching import fetched
 from textleak.models.kinks import kinks
 from textleak.models.presets import SIZES, preset_config
@@ -85,7 +85,7 @@ def load_model(options: ModelOptions, task: Task = "mlm") -> TextModel:
     check_activation(options.activation)
     source = source_of(options.name)
     tokenizer, config = read_source(source, options)
-    adapter = family_adapter(config.model_type)
+    family_class(config)
     check_loss(options.name, config, task)
     check_tokenizer(options.name, tokenizer, task)
     with weights_drawn(options.weights_seed):
@@ -108,7 +108,7 @@ def load_model(options: ModelOptions, task: Task = "mlm") -> TextModel:
         activation=options.activation,
         fingerprint=fingerprint(module),
     )
-    return TextModel(module, tokenizer, task, adapter, recipe, tuple(notes))
+    return TextModel(module, tokenizer, task, recipe, tuple(notes))
 
 
 def source_of(name: str) -> str:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from textleak.models.batch import IGNORED, TokenBatch
-from textleak.models.families import FamilyAdapter
+from textleak.models.families import Family, family_of
 from textleak.update import ModelRecipe, Task
 
 
@@ -24,7 +24,6 @@ class TextModel:
         module: the transformers model; eager attention, evaluation mode.
         tokenizer: its tokenizer.
         task: `"mlm"` or `"classification"`.
-        adapter: where the family keeps its parts.
         recipe: how to load it again.
         notes: what a reader of results must know of the weights.
     """
@@ -32,9 +31,13 @@ class TextModel:
     module: nn.Module
     tokenizer: PreTrainedTokenizerBase
     task: Task
-    adapter: FamilyAdapter
     recipe: ModelRecipe
     notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def family(self) -> Family:
+        """Handles on the module's parts, by whatever names its family has them."""
+        return family_of(self.module)
 
     @cached_property
     def parameters(self) -> dict[str, nn.Parameter]:
@@ -49,17 +52,12 @@ class TextModel:
     @property
     def word_table(self) -> Tensor:
         """The word embeddings, (V, H)."""
-        return self.module.get_parameter(self.adapter.word_table)
-
-    @property
-    def position_table(self) -> Tensor:
-        """The position embeddings, (P, H)."""
-        return self.module.get_parameter(self.adapter.position_table)
+        return self.family.embeddings.words.parameter
 
     @property
     def max_length(self) -> int:
         """The most tokens that a sequence may have, special tokens included."""
-        return int(self.position_table.shape[0])
+        return self.family.max_length
 
     @property
     def label_count(self) -> int:
@@ -71,15 +69,21 @@ class TextModel:
     def loss(self, batch: TokenBatch) -> Tensor:
         """The training loss of `batch`: mean cross-entropy over masked positions or sequences."""
         batch = batch.to(self.device)
-        states = self.adapter.encode(
-            self.module, input_ids=batch.input_ids, attention_mask=batch.attention_mask
-        )
+        states = self.encode(batch)
         if self.task == "mlm":
             bearing = batch.labels != IGNORED  # (B, T)
-            logits = self.adapter.head(self.module, states[bearing], self.task)
-            return F.cross_entropy(logits, batch.labels[bearing])
-        logits = self.adapter.head(self.module, states, self.task)
-        return F.cross_entropy(logits, batch.labels)
+            return F.cross_entropy(self.logits(states[bearing]), batch.labels[bearing])
+        return F.cross_entropy(self.logits(states, batch.attention_mask), batch.labels)
+
+    def encode(self, batch: TokenBatch) -> Tensor:
+        """Last hidden states (B, T, H) of a batch on the model's device."""
+        return self.family.encode(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
+
+    def logits(self, states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Logits (n, V) of masked-LM states (n, H); or logits (N, C) of encoded (N, T, H)."""
+        if self.task == "mlm":
+            return self.family.word_logits(states)
+        return self.family.class_logits(states, attention_mask)
 
     def decode(self, ids: list[int]) -> str:
         """The text of token ids, special tokens left out but [MASK] and [UNK] shown."""

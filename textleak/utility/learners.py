@@ -85,10 +85,7 @@ class TextLearner(Learner):
         right = 0
         for start in range(0, len(self.tested), _CHUNK):
             batch = self._batch(self.tested[start : start + _CHUNK]).to(self.model.device)
-            states = self.model.adapter.encode(
-                self.module, input_ids=batch.input_ids, attention_mask=batch.attention_mask
-            )
-            logits = self.model.adapter.head(self.module, states, self.model.task)
+            logits = self.model.logits(self.model.encode(batch), batch.attention_mask)
             right += int((logits.argmax(1) == batch.labels).sum())
         return right / len(self.tested)
 

@@ -31,6 +31,6 @@ class Cosine(Attack[CosineOptions]):
 
     def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
         """Descend from one start a restart."""
-        distance = Distance("cosine-all", weights={model.adapter.word_table: 0.0})
+        distance = Distance("cosine-all", weights={model.family.embeddings.words.name: 0.0})
         objective = make_objective(model, update, self.options, distance)
         return descend(objective, session, self.options, objective.start(self.options.restarts))

@@ -47,7 +47,9 @@ class Tag(Attack[TagOptions]):
 
 def tag_distance(model: TextModel, alpha: float, alphas: dict[str, float]) -> Distance:
     """L2 plus alpha times L1; free embeddings have no words, so the word table is left out."""
-    return Distance("tag", weights={model.adapter.word_table: 0.0}, alpha=alpha, alphas=alphas)
+    return Distance(
+        "tag", weights={model.family.embeddings.words.name: 0.0}, alpha=alpha, alphas=alphas
+    )
 
 
 def layer_weights(names: Iterable[str]) -> dict[str, float]:

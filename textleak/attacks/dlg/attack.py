@@ -142,7 +142,8 @@ class Discrete:
         self._start = start
         facts = continuous.facts
         matcher = _matcher(model, update, options, "cosine", word_weight=options.position_weight)
-        dense = update.gradients.get(model.adapter.head_dense)
+        dense = model.family.head.dense
+        dense_gradient = None if dense is None else dense.of(update.gradients)
         self._places = free_places(facts.free)
         self._affinity = place_scores(model, update, facts)
         self._sweeps = 0
@@ -150,7 +151,7 @@ class Discrete:
             model,
             facts,
             BatchScorer(model, matcher, options.chunk),
-            row_span([dense]) if dense is not None else None,
+            None if dense_gradient is None else row_span([dense_gradient]),
             lambda batch: explains(model, update, batch),
             self._on_sweep,
         )
@@ -204,11 +205,13 @@ class Discrete:
 def _matcher(
     model: TextModel, update: SharedUpdate, options: DlgOptions, kind: str, *, word_weight: float
 ) -> Matcher:
-    positions = model.adapter.position_table
-    rows = (positions,) if kind == "cosine" and options.position_weight > 0 else ()
+    embeddings = model.family.embeddings
+    positions = [] if embeddings.positions is None else [embeddings.positions.name]
+    rows = tuple(positions) if kind == "cosine" and options.position_weight > 0 else ()
+    weights = dict.fromkeys(positions, options.position_weight)
     distance = Distance(
         kind=kind,
-        weights={positions: options.position_weight, model.adapter.word_table: word_weight},
+        weights={**weights, embeddings.words.name: word_weight},
         row_cosine=rows,
     )
     return MATCHERS.load(options.engine)(model.module, update.gradients, distance)

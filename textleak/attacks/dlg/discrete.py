@@ -142,7 +142,5 @@ def bearing_residuals(model: TextModel, batch: TokenBatch, span: Span) -> Tensor
     """
     with torch.no_grad():
         on_device = batch.to(model.device)
-        states = model.adapter.encode(
-            model.module, input_ids=on_device.input_ids, attention_mask=on_device.attention_mask
-        )
+        states = model.encode(on_device)
     return span.residual(states.cpu())

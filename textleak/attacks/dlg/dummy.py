@@ -87,7 +87,7 @@ class DummyTokens:
     """
 
     def __init__(self, model: TextModel, facts: Facts) -> None:
-        self._name, self._facts = model.adapter.word_table, facts
+        self._name, self._facts = model.family.embeddings.words.name, facts
         self._dtype = model.word_table.dtype
         frame = torch.tensor(
             sorted(set(facts.frame[~facts.free].tolist()) - set(facts.words.tolist()))

@@ -58,9 +58,9 @@ def gather_facts(model: TextModel, update: SharedUpdate, options: MatchingOption
     frame = _frame(model, lengths)
     words = standing_words(model.tokenizer, masks=model.task == "mlm")
     used = None
-    table = update.gradients.get(model.adapter.word_table)
+    table = model.family.embeddings.words.of(update.gradients)
     if options.words == "gradient" and table is not None:
-        used = tied_words(table) if model.task == "mlm" else untied_words(table)
+        used = tied_words(table) if model.family.head.tied else untied_words(table)
         seen = used.ids[torch.isin(used.ids, words)]
         if len(seen):
             words = seen
@@ -76,7 +76,7 @@ def place_scores(model: TextModel, update: SharedUpdate, facts: Facts) -> Tensor
     table's what enters at place t of every sentence: least squares of the one on the other, exact
     for one sentence. None when the update shares only one of the two.
     """
-    positions = update.gradients.get(model.adapter.position_table)
+    positions = position_rows(model, update)
     if facts.used is None or positions is None:
         return None
     width = facts.frame.shape[1]
@@ -92,7 +92,7 @@ def place_scores(model: TextModel, update: SharedUpdate, facts: Facts) -> Tensor
 
 def position_norms(model: TextModel, update: SharedUpdate, facts: Facts) -> Tensor | None:
     """Norms of the position table's gradient rows, relative to the largest of a free place: (T,)."""
-    positions = update.gradients.get(model.adapter.position_table)
+    positions = position_rows(model, update)
     if positions is None:
         return None
     norms = positions[: facts.frame.shape[1]].float().norm(dim=1)
@@ -100,11 +100,17 @@ def position_norms(model: TextModel, update: SharedUpdate, facts: Facts) -> Tens
     return norms / largest if largest > 0 else None
 
 
+def position_rows(model: TextModel, update: SharedUpdate) -> Tensor | None:
+    """The position table's gradient from the first place on, (P, H); None where there is none."""
+    positions = model.family.embeddings.positions
+    return None if positions is None else positions.of(update.gradients)
+
+
 def _lengths(model: TextModel, update: SharedUpdate) -> list[int]:
     known = update.metadata.lengths
     if known is not None:
         return list(known)
-    positions = update.gradients.get(model.adapter.position_table)
+    positions = position_rows(model, update)
     if update.metadata.batch_size in (None, 1) and positions is not None:
         active = positions.norm(dim=1).nonzero().flatten()
         if 0 < len(active) < len(positions):

@@ -77,7 +77,7 @@ def make_labels(
     if options.labels == "known" and granted is not None:
         words = torch.tensor([word for row in granted for word in row])
         return SlotLabels(model, facts, words, _known_prior(update, facts, prior))
-    bias = update.gradients.get(model.adapter.decoder_bias)
+    bias = model.family.head.output.bias_of(update.gradients)
     if options.labels == "analytic" and bias is not None:
         return SlotLabels(model, facts, masked_words(bias, _count(model, update, facts)), prior)
     return VocabularyLabels(
@@ -168,7 +168,7 @@ class ClassLabels:
     """
 
     def __init__(self, model: TextModel, facts: Facts, classes: int, known: Tensor | None) -> None:
-        self._model, self._known = model, known
+        self._model, self._mask, self._known = model, facts.attention_mask, known
         self._shape = (facts.sequences, classes)
         self.size = 0 if known is not None else facts.sequences * classes
 
@@ -178,7 +178,8 @@ class ClassLabels:
 
     def loss(self, states: Tensor, variables: Tensor) -> Tensor:
         """The loss of each dummy batch, (R,), from its hidden states (R*B, T, H)."""
-        logits = self._model.adapter.head(self._model.module, states, "classification")
+        mask = self._mask.repeat(len(variables), 1).to(states.device)
+        logits = self._model.logits(states, mask)
         scores = logits.log_softmax(-1).view(-1, *self._shape)  # (R, B, C)
         if self._known is not None:
             target = F.one_hot(self._known, self._shape[1]).to(scores)
@@ -222,7 +223,7 @@ def place_logits(model: TextModel, facts: Facts, states: Tensor, likely: Tensor)
     """The head's logits at the likely free places, (R, L, V), from hidden states (R*B, T, H)."""
     restarts = len(states) // facts.sequences
     chosen = states.view(restarts, -1, *states.shape[1:])[:, facts.free][:, likely]  # (R, L, H)
-    logits = model.adapter.head(model.module, chosen.flatten(0, 1), "mlm")
+    logits = model.logits(chosen.flatten(0, 1))
     return logits.view(restarts, len(likely), -1)
 
 
@@ -241,7 +242,7 @@ def _class_labels(
 ) -> ClassLabels:
     classes = int(model.module.config.num_labels)  # type: ignore[union-attr, arg-type]
     granted, known = update.metadata.labels, None
-    bias = update.gradients.get(model.adapter.classifier_bias)
+    bias = model.family.head.output.bias_of(update.gradients)
     if options.labels == "known" and granted is not None:
         known = torch.tensor([row[0] for row in granted])
     elif options.labels == "analytic" and facts.sequences == 1 and bias is not None:
@@ -251,7 +252,8 @@ def _class_labels(
 
 def _count(model: TextModel, update: SharedUpdate, facts: Facts) -> int:
     """M: read off the head's gradient where it is shared, else by BERT's rate of 15%."""
-    dense = update.gradients.get(model.adapter.head_dense)
+    layer = model.family.head.dense
+    dense = None if layer is None else layer.of(update.gradients)
     if dense is not None and 0 < masked_count(dense) <= facts.places:
         return masked_count(dense)
     per_sentence = (0.15 * facts.free.sum(1)).round().clamp_min(1)

@@ -63,12 +63,8 @@ class Objective:
     def _losses(self, variables: Tensor, recorder: Recorder) -> Tensor:
         inputs, labels = torch.split(variables, [self.dummy.size, self.labels.size], dim=1)
         mask = self.facts.attention_mask.repeat(len(variables), 1).to(self.model.device)
-        places = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
-        states = self.model.adapter.encode(
-            self.model.module,
-            inputs_embeds=self.dummy.embeddings(inputs, recorder),
-            attention_mask=mask,
-            position_ids=places,
+        states = self.model.family.encode(
+            inputs_embeds=self.dummy.embeddings(inputs, recorder), attention_mask=mask
         )
         return self.labels.loss(states, labels)
 

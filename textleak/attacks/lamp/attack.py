@@ -35,7 +35,7 @@ class Lamp(Attack[LampOptions]):
     def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
         """Choose a start, then descend and reorder in turn."""
         options = self.options
-        weights = {model.adapter.word_table: 0.0}  # free embeddings have no words
+        weights = {model.family.embeddings.words.name: 0.0}  # free embeddings have no words
         objective = make_objective(
             model,
             update,

@@ -23,7 +23,6 @@ from textleak.evidence.words import (
     tied_words,
     untied_words,
 )
-from textleak.models import bert_parts as parts
 from textleak.models.text_model import TextModel
 from textleak.update import SharedUpdate
 
@@ -54,8 +53,8 @@ def find_candidates(
 ) -> Candidates:
     """The word-place pairs that `update` allows; by regression alone where not `exact`."""
     shared = update.gradients
-    table = shared.get(model.adapter.word_table)
-    at_places = shared.get(model.adapter.position_table)
+    table = model.family.embeddings.words.of(shared)
+    at_places = _position_rows(model, update)
     if table is None:
         return _from_span(model, update, layer)
     ids, rows, unsure = _input_rows(model, update, table)
@@ -81,6 +80,11 @@ def find_candidates(
     flags = [True] * len(settled) + [False] * len(loose)
     deltas = torch.stack([*placed.settled.values()]) if settled else rows[:0]
     return Candidates(settled + loose, flags, deltas, (note,))
+
+
+def _position_rows(model: TextModel, update: SharedUpdate) -> Tensor | None:
+    positions = model.family.embeddings.positions
+    return None if positions is None else positions.of(update.gradients)
 
 
 def _places(table: Tensor, at_places: Tensor) -> int:
@@ -109,8 +113,8 @@ def _from_regression(ids: Tensor, rows: Tensor, position_rows: Tensor) -> Candid
 
 def _from_span(model: TextModel, update: SharedUpdate, layer: FirstLayer) -> Candidates:
     """Pairs from the span of layer 0's inputs alone; settled where a place allows one word."""
-    names = [name + "weight" for name in parts.projections(0)]
-    shared = [update.gradients[name] for name in names if name in update.gradients]
+    gradients = [part.of(update.gradients) for part in model.family.layer(0).inputs]
+    shared = [gradient for gradient in gradients if gradient is not None]
     nothing = torch.zeros(0, model.word_table.shape[1]).double()
     if not shared:
         return Candidates([], [], nothing, ("no embedding gradient, no layer 0 inputs",))
@@ -129,19 +133,19 @@ def _input_rows(
     model: TextModel, update: SharedUpdate, table: Tensor
 ) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
     """The batch's words, their rows, and which rows are one of several alternatives."""
-    if model.task == "classification":
-        used = untied_words(table, update.gradients.get(model.adapter.position_table))
+    head = model.family.head
+    if not head.tied:
+        used = untied_words(table, _position_rows(model, update))
         frame = torch.tensor([model.tokenizer.cls_token_id, model.tokenizer.sep_token_id])
         ids = torch.unique(torch.cat([used.ids, frame]))  # no sentence goes without these
         return ids, table[ids].double(), {}
-    used = tied_words(table, update.gradients.get(model.adapter.position_table))
+    used = tied_words(table, _position_rows(model, update))
     if not used.exact:
         return used.ids, used.deltas, {}
-    bias_gradient = update.gradients.get(parts.DECODER_BIAS)
-    if bias_gradient is None:
+    bias_gradient, bias = head.output.bias_of(update.gradients), head.output.bias
+    if bias_gradient is None or bias is None:
         return used.ids, used.deltas, dict.fromkeys(range(len(used.ids)), used.deltas[:0])
     words = model.word_table.detach()
-    bias = model.module.get_parameter(parts.DECODER_BIAS).detach()
     part, factor = scaled_decoder_part(table, bias_gradient, used.decoder, used.ids, words, bias)
     if factor == 1:
         rows, unsure = input_rows(part, table, bias_gradient, used.ids, words, bias)
@@ -150,9 +154,9 @@ def _input_rows(
     return used.ids, factor * rows, {word: factor * of_word for word, of_word in unsure.items()}
 
 
-def context_span(update: SharedUpdate, rank: int | None = None) -> Span | None:
+def context_span(model: TextModel, update: SharedUpdate, rank: int | None = None) -> Span | None:
     """The span of layer 0's attention contexts, if its gradient is shared."""
-    gradient = update.gradients.get(parts.attention_output(0) + "weight")
+    gradient = model.family.layer(0).output.of(update.gradients)
     return None if gradient is None else row_span([gradient], rank)
 
 
@@ -163,18 +167,19 @@ def everything(layer: FirstLayer) -> Span:
 
 
 def context_duals_of(
-    update: SharedUpdate, layer: FirstLayer, found: Candidates, span: Span
+    model: TextModel, update: SharedUpdate, layer: FirstLayer, found: Candidates, span: Span
 ) -> Duals | None:
     """Measurements that tell contexts apart, if the update shares what they need."""
-    names = [name + "weight" for name in parts.projections(0)]
-    behind = update.gradients.get(parts.attention_output(0) + "weight")
-    if behind is None or any(name not in update.gradients for name in names):
+    first = model.family.layer(0)
+    behind = first.output.of(update.gradients)
+    shared = [part.of(update.gradients) for part in first.inputs]
+    stacked = [gradient.double() for gradient in shared if gradient is not None]
+    if behind is None or len(stacked) < len(shared):
         return None
     if span.noisy or span.rank >= behind.shape[1] or not len(found.deltas):
         return None
     words, places = (torch.tensor(column) for column in zip(*found.pairs, strict=True))
-    gradient = torch.cat([update.gradients[name].double() for name in names])
-    projected, determined = input_solution(layer.inputs(words, places), gradient)
+    projected, determined = input_solution(layer.inputs(words, places), torch.cat(stacked))
     count = len(found.deltas)
     sure = (determined[:count] > 1 - 1e-6).nonzero().flatten()
     if not len(sure):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from textleak.attacks.subspace.sentences import pad_sentences
+from textleak.errors import UpdateError
 from textleak.gradients import parameter_gradients
-from textleak.models import bert_parts as parts
 from textleak.models.text_model import TextModel
 from textleak.update import SharedUpdate
 
@@ -87,17 +87,18 @@ def _input_slopes(model: TextModel, sentences: list[tuple[int, ...]]) -> Tensor:
     """Input gradients of each logit less the last; (C - 1, S, T, H)."""
     ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
     sums: list[Tensor] = []
-    norm = model.module.get_submodule(parts.EMBEDDING_NORM.rstrip("."))
+    norm = model.family.embeddings.norm
+    if norm is None:
+        raise UpdateError("gradients at the sum of embeddings need a norm behind it: there is none")
 
     def keep(_: object, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         sums.append(inputs[0].detach().requires_grad_())
         return (sums[0],)
 
-    handle = norm.register_forward_pre_hook(keep)
+    handle = norm.layer.register_forward_pre_hook(keep)
     try:
         with torch.enable_grad():
-            states = model.adapter.encode(model.module, input_ids=ids, attention_mask=mask)
-            logits = model.adapter.head(model.module, states, model.task)
+            logits = model.logits(model.family.encode(input_ids=ids, attention_mask=mask), mask)
     finally:
         handle.remove()
     slopes = [
@@ -118,13 +119,15 @@ def deflated(
     weights = gradients.values.float()
 
     def linear() -> Tensor:
-        states = model.adapter.encode(model.module, input_ids=ids, attention_mask=mask)
-        return (model.adapter.head(model.module, states, model.task) * weights).sum()
+        states = model.family.encode(input_ids=ids, attention_mask=mask)
+        return (model.logits(states, mask) * weights).sum()
 
     own = parameter_gradients(model.module, linear, list(update.gradients))
     left = {name: g - own[name] for name, g in update.gradients.items()}
-    for name in (model.adapter.word_table, model.adapter.position_table):
-        if name in left:
+    embeddings = model.family.embeddings
+    for table in (embeddings.words, embeddings.positions):
+        if table is not None and table.name in left:
+            name = table.name
             used = left[name].norm(dim=1) < _ROUNDING * update.gradients[name].norm(dim=1)
             left[name][used] = 0
     return replace(update, gradients=left)

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from textleak.attacks.subspace.sentences import pad_sentences
 from textleak.evidence.labels import class_counts, logit_gradients
 from textleak.evidence.masks import label_counts, loss_bearing
-from textleak.models import bert_parts as parts
 from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.inputs import inputs_of
 from textleak.models.text_model import TextModel
@@ -29,19 +28,17 @@ def finish_classification(
     """Labels and repeats of the distinct sentences found, each with its tokens' confidence."""
     sentences = list(confidence)
     ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
-    classifier = model.module.get_submodule(parts.CLASSIFIER.rstrip("."))
-    with torch.no_grad(), inputs_of(classifier) as states:
-        encoded = model.adapter.encode(model.module, input_ids=ids, attention_mask=mask)
-        logits = model.adapter.head(model.module, encoded, model.task)
-    shared = update.gradients
-    weight = shared.get(parts.CLASSIFIER + "weight")
+    classifier = model.family.head.output
+    with torch.no_grad(), inputs_of(classifier.layer) as states:
+        logits = model.logits(model.family.encode(input_ids=ids, attention_mask=mask), mask)
+    weight = classifier.of(update.gradients)
     granted = update.metadata.batch_size
     if granted is not None and granted < len(sentences):
         granted = None  # it is contradicted by what was found
     if weight is None:
         counts = F.one_hot(logits.argmax(1), logits.shape[1])
     else:
-        bias = shared.get(parts.CLASSIFIER + "bias")
+        bias = classifier.bias_of(update.gradients)
         gradients = logit_gradients(weight, bias, states[0])
         counts = class_counts(gradients, logits.double().softmax(1), granted).counts
     if int(counts.sum()) == 0:
@@ -68,27 +65,25 @@ def finish_masked(
     sentences = list(confidence)
     sure = list(confidence.values())
     ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
-    dense = update.gradients.get(parts.HEAD_DENSE + "weight")
+    head = model.family.head
+    dense = None if head.dense is None else head.dense.of(update.gradients)
     if dense is None:
         labels = torch.full_like(ids, IGNORED)
         masked = ids == int(model.tokenizer.mask_token_id)
         labels[masked] = ids[masked]
         return Candidate(TokenBatch(ids, mask, labels), sure, 0.0, notes=stages)
     with torch.no_grad():
-        states = model.adapter.encode(model.module, input_ids=ids, attention_mask=mask)
+        states = model.family.encode(input_ids=ids, attention_mask=mask)
     places = mask.nonzero()  # (N, 2)
     tokens = states[mask.bool()]
     bearing = loss_bearing(dense, tokens)
-    transform = model.module.get_submodule(parts.HEAD_TRANSFORM)
-    bias = model.module.get_parameter(parts.DECODER_BIAS).detach()
-    bias_gradient = update.gradients.get(parts.DECODER_BIAS)
+    bias_gradient = head.output.bias_of(update.gradients)
     if bias_gradient is None:
         candidates = torch.tensor(sorted({w for row in sentences for w in row}))
     else:  # the true words' entries are negative; noise makes others so, but there are no more labels than tokens
         lowest = bias_gradient.sort()
         candidates = lowest.indices[lowest.values < 0][: len(tokens)].sort().values
-    table = model.word_table.detach()
-    counts = label_counts(dense, transform, tokens[bearing], table, bias, candidates)
+    counts = label_counts(dense, head, tokens[bearing], candidates)
     words_at: list[dict[int, list[int]]] = [{} for _ in sentences]
     for (s, place), times in zip(places[bearing].tolist(), counts, strict=True):
         words_at[s][place] = candidates.repeat_interleave(times.to(candidates)).tolist()

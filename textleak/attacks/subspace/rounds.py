@@ -75,14 +75,14 @@ def solve_round(
             more is to be spent on the others. Without them, one attempt is made first where the found
             sentences can be taken off: what is left is smaller and comes apart more easily.
     """
-    span = context_span(update, rank)
+    span = context_span(model, update, rank)
     # Noise and rounding to half precision hide exact relations; the regressions are robust to them.
     found = find_candidates(model, update, layer, exact=span is None or not span.noisy)
     frame = Frame(int(model.tokenizer.cls_token_id), int(model.tokenizer.sep_token_id))
     if not found.pairs:
         return Outcome([], found, None, [], False, list(found.stages))
     found = with_opening(found, frame)
-    duals = None if span is None else context_duals_of(update, layer, found, span)
+    duals = None if span is None else context_duals_of(model, update, layer, found, span)
     span = span or everything(layer)
     pairs = Pairs(layer, found.pairs, found.settled, span, frame, duals)
 
