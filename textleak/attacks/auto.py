@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from textleak.attacks.base import Attack, Session
 from textleak.attacks.dlg import Dlg, DlgOptions
 from textleak.attacks.subspace import Subspace, SubspaceOptions
-from textleak.errors import UpdateError
+from textleak.errors import TextleakError, UpdateError
 from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate
@@ -41,7 +41,10 @@ class Auto(Attack[AutoOptions]):
 
     def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
         """The proven batch, or the better of the two attempts by their gradients."""
-        solved = Subspace(self.options.subspace).run(model, update, session)
+        try:
+            solved = Subspace(self.options.subspace).run(model, update, session)
+        except TextleakError as error:
+            return self._by_dlg_alone(model, update, session, f"subspace: {error}")
         if explains(model, update, solved.batch):
             return _noted(solved, "explained by subspace")
         check = verify(model, update, solved.batch)
@@ -52,11 +55,19 @@ class Auto(Attack[AutoOptions]):
             start = _in_order(solved.batch, update.metadata.lengths)
         try:
             matched = Dlg(self.options.dlg).run(model, update, session, start)
-        except UpdateError as error:
+        except TextleakError as error:
             return _noted(solved, f"{reason}; dlg: {error}")
         if verify(model, update, matched.batch).error > check.error:
             return _noted(solved, f"{reason}; dlg did not come closer")
         return _noted(matched, f"{reason}; matched by dlg")
+
+    def _by_dlg_alone(
+        self, model: TextModel, update: SharedUpdate, session: Session, reason: str
+    ) -> Candidate:
+        try:
+            return _noted(Dlg(self.options.dlg).run(model, update, session), f"{reason}; dlg alone")
+        except TextleakError as error:
+            raise UpdateError(f"{reason}; dlg: {error}") from error
 
 
 def _with_lengths(update: SharedUpdate, found: Candidate) -> SharedUpdate:
@@ -64,7 +75,9 @@ def _with_lengths(update: SharedUpdate, found: Candidate) -> SharedUpdate:
     if update.metadata.lengths is not None:
         return update
     lengths = tuple(found.batch.lengths)
-    granted = {"lengths": lengths, "batch_size": update.metadata.batch_size or len(lengths)}
+    if update.metadata.batch_size not in (None, len(lengths)):
+        return update  # it is contradicted by what was found
+    granted = {"lengths": lengths, "batch_size": len(lengths)}
     return replace(update, metadata=update.metadata.model_copy(update=granted))
 
 

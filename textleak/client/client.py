@@ -102,6 +102,8 @@ class Client:
             draws=stream(self.options.seed, "client", "masks"),
             rate=self.options.mask_rate,
         )
+        if not bool((targets != IGNORED).any()):
+            raise DataError("no token of the batch can be masked: expected a word in a sentence")
         return PrivateBatch(TokenBatch(corrupted, attention_mask, targets), original)
 
     def share(self, private: PrivateBatch) -> SharedUpdate:

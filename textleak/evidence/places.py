@@ -50,8 +50,10 @@ def orthogonality_threshold(cosines: Tensor) -> float:
     best ones fall in two clusters, rounding and chance; the threshold is in the widest gap between.
 
     Args:
-        cosines: (W, T) from `alignment`, T at least 2.
+        cosines: (W, T) from `alignment`, T at least 2; no word settles anything.
     """
+    if not len(cosines):
+        return 0.0
     lowest = cosines.topk(2, dim=1, largest=False).values
     # A cosine may be nearly zero by luck: what lies below the low tenth is no gap.
     floor = max(float(lowest[:, 0].quantile(0.1)), 1e-9)

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from textleak.errors import ConfigError, unknown
+from textleak.errors import ConfigError, UpdateError, unknown
 
 KINDS = ("l2", "cosine", "cosine-all", "relative-l2", "tag")
 
@@ -94,7 +94,7 @@ class Distance:
         """The tensors that take part, with their weights.
 
         Raises:
-            ConfigError: none is left.
+            UpdateError: none is left.
         """
         sizes = {name: _root_mean_square(gradient) for name, gradient in shared.items()}
         typical = median([size for size in sizes.values() if size > 0] or [0.0])
@@ -105,7 +105,7 @@ class Distance:
         }
         chosen = {name: weight for name, weight in weights.items() if weight > 0}
         if not chosen:
-            raise ConfigError("no shared gradient is left to match: all are zero or weighted 0")
+            raise UpdateError("no shared gradient is left to match: all are zero or weighted 0")
         return chosen
 
     def by_rows(self, name: str) -> bool:

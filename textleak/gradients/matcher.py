@@ -42,8 +42,7 @@ class Matcher(ABC):
         distance: how they are compared.
 
     Raises:
-        UpdateError: a shared gradient does not fit the module.
-        ConfigError: no tensor is left to match.
+        UpdateError: a shared gradient does not fit the module, or no tensor is left to match.
     """
 
     def __init__(self, module: nn.Module, shared: Mapping[str, Tensor], distance: Distance) -> None:

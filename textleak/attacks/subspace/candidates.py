@@ -58,7 +58,8 @@ def find_candidates(
     if table is None:
         return _from_span(model, update, layer)
     ids, rows, unsure = _input_rows(model, update, table)
-    places = model.max_length if at_places is None else _places(table, at_places)
+    longest = max(update.metadata.lengths or (model.max_length,))
+    places = longest if at_places is None else _places(table, at_places)
     if places < _SHORTEST:
         return Candidates([], [], rows[:0], (f"{len(ids)} words; noise hides their places",))
     position_rows = None if at_places is None else at_places[:places]

@@ -67,11 +67,12 @@ def finish_masked(
     ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
     head = model.family.head
     dense = None if head.dense is None else head.dense.of(update.gradients)
+    labels = torch.full_like(ids, IGNORED)
+    masked = ids == int(model.tokenizer.mask_token_id)
+    labels[masked] = ids[masked]
+    unlabelled = Candidate(TokenBatch(ids, mask, labels), sure, 0.0, notes=stages)
     if dense is None:
-        labels = torch.full_like(ids, IGNORED)
-        masked = ids == int(model.tokenizer.mask_token_id)
-        labels[masked] = ids[masked]
-        return Candidate(TokenBatch(ids, mask, labels), sure, 0.0, notes=stages)
+        return unlabelled
     with torch.no_grad():
         states = model.family.encode(input_ids=ids, attention_mask=mask)
     places = mask.nonzero()  # (N, 2)
@@ -83,6 +84,8 @@ def finish_masked(
     else:  # the true words' entries are negative; noise makes others so, but there are no more labels than tokens
         lowest = bias_gradient.sort()
         candidates = lowest.indices[lowest.values < 0][: len(tokens)].sort().values
+    if not len(bearing) or not len(candidates):
+        return unlabelled
     counts = label_counts(dense, head, tokens[bearing], candidates)
     words_at: list[dict[int, list[int]]] = [{} for _ in sentences]
     for (s, place), times in zip(places[bearing].tolist(), counts, strict=True):
