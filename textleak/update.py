@@ -17,6 +17,7 @@ from textleak.bounds import MOST_DEFENCES, MOST_PIXELS, Classes, Seed
 from textleak.config import problem
 from textleak.consistency import contradiction
 from textleak.errors import ConfigError, DataError, UpdateError
+from textleak.paths import is_file
 from textleak.privacy import PrivacyGuarantee
 from textleak.threat_model import ThreatModel
 from textleak.training import LocalSteps
@@ -133,7 +134,7 @@ class SharedUpdate:
         Raises:
             UpdateError: the file is missing, truncated, not safetensors, or its header is not valid.
         """
-        if not Path(path).is_file():
+        if not is_file(path):
             raise UpdateError(f"no update at {str(path)!r}: expected a .safetensors file")
         try:
             with safe_open(str(path), framework="pt") as file:

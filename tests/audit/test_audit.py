@@ -144,3 +144,14 @@ def test_a_missing_sequence_scores_nothing(mlm: TextModel) -> None:
     result = score(mlm, found(mlm, TEXTS[1:]), references)
     assert [s.scores["token_match"] for s in result.sequences] == [0.0, 1.0]
     assert result.sequences[0].recovered == ""
+
+
+def test_a_word_that_the_tokenizer_does_not_know_did_not_come_back(mlm: TextModel) -> None:
+    texts = ["the zebra sat"]
+    references = [mlm.tokenizer(text)["input_ids"] for text in texts]
+    assert mlm.tokenizer.unk_token_id in references[0]
+    (sentence,) = score(mlm, found(mlm, texts), references).sequences
+    assert sentence.scores["token_match"] == pytest.approx(2 / 3)
+    assert sentence.scores["exact"] == 0.0
+    assert sentence.scores["rouge1"] == pytest.approx(2 * (2 / 2) * (2 / 3) / (2 / 2 + 2 / 3))
+    assert sentence.recovered_ids == sentence.reference_ids

@@ -45,6 +45,46 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_sentences(tmp_path / "b.txt")
 
 
+def test_only_a_newline_ends_a_line(tmp_path: Path) -> None:
+    text = "a\u2028b\u0085c\x0bd\x1ce\rf"
+    (tmp_path / "a.txt").write_bytes(f"\ufeff{text}\r\nsecond\n".encode())
+    assert read_sentences(tmp_path / "a.txt") == ([text, "second"], None)
+    lines = '\ufeff{"text": "x\u2028y"}\n{"text": "z"}\n'
+    (tmp_path / "a.jsonl").write_text(lines, encoding="utf-8")
+    assert read_sentences(tmp_path / "a.jsonl") == (["x\u2028y", "z"], None)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".json", ".CSV"])
+def test_tables_are_refused(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"a{suffix}").write_text("text\nthe cat sat")
+    with pytest.raises(DataError, match=r"expected \.txt .* or \.jsonl"):
+        read_sentences(tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("line", "match"),
+    [
+        (b'{"text": "\\ud800"}', r"jsonl:2: expected text, got U\+D800, half of a character"),
+        (b"[" * 200_000, "jsonl:2: too deep"),
+        (
+            b'{"text": "a", "label": ' + b"9" * 5000 + b"}",
+            "jsonl:2: too deep, or a number too long",
+        ),
+        (b"\xff", "jsonl:2: not UTF-8"),
+    ],
+)
+def test_odd_lines_are_named(tmp_path: Path, line: bytes, match: str) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "a"}\n' + line + b"\n")
+    with pytest.raises(DataError, match=match):
+        read_sentences(tmp_path / "a.jsonl")
+
+
+def test_names_that_no_file_can_have() -> None:
+    for name in ("x" * 300, "a\0b.txt"):
+        with pytest.raises(DataError, match="cannot read sentences"):
+            read_sentences(name)
+
+
 def test_labels_stay_with_their_sentences() -> None:
     assert in_batches(["a", "b", "c"], [0, 1, 2], 2) == [(["a", "b"], [0, 1]), (["c"], [2])]
     assert in_batches(["a", "b"], None, None) == [(["a", "b"], None)]

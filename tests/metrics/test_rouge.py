@@ -7,8 +7,9 @@ from itertools import combinations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rouge_score.tokenizers import DefaultTokenizer
 
-from textleak.metrics.rouge import rouge
+from textleak.metrics.rouge import WordsOfAnyScript, rouge
 
 texts = st.lists(st.sampled_from(["the", "cat", "sat", "On", "mat."]), max_size=6).map(" ".join)
 
@@ -55,3 +56,28 @@ def test_rouge_is_what_its_paper_defines(reference: str, found: str) -> None:
     assert scores["rouge1"] == pytest.approx(ngram_f1(reference, found, 1))
     assert scores["rouge2"] == pytest.approx(ngram_f1(reference, found, 2))
     assert scores["rougeL"] == pytest.approx(longest_f1(reference, found))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "我爱自然语言处理",
+        "مرحبا بالعالم",
+        "שלום עולם",
+        "これはペンです",
+        "สวัสดีชาวโลก",
+        "नमस्ते दुनिया",
+        "Привет, мир",
+    ],
+)
+def test_an_exact_text_of_any_script_scores_one(text: str) -> None:
+    assert rouge(text, text) == {"rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0}
+
+
+def test_scripts_without_spaces_are_told_apart_by_letters() -> None:
+    assert rouge("我爱你", "我爱他")["rouge1"] == pytest.approx(2 / 3)
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_ascii_makes_the_words_that_rouge_score_makes(text: str) -> None:
+    assert WordsOfAnyScript().tokenize(text) == DefaultTokenizer(use_stemmer=False).tokenize(text)

@@ -12,6 +12,10 @@ from textleak.metrics.sentence import SentenceFrame
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Reconstruction
 
+_NO_WORD = (
+    -1
+)  # where the tokenizer does not know a word, [UNK] is no word of the text that came back
+
 
 def score(
     model: TextModel,
@@ -60,11 +64,12 @@ def _scored(
     model: TextModel, plain: SequenceResult, reference_ids: list[int], label: int | None
 ) -> SequenceResult:
     reference = model.decode(reference_ids)
-    scores = {
-        name: TOKEN_METRICS.load(name)(reference_ids, plain.recovered_ids) for name in TOKEN_METRICS
-    }
+    unknown = model.tokenizer.unk_token_id
+    words = [_NO_WORD if token == unknown else token for token in reference_ids]
+    scores = {name: TOKEN_METRICS.load(name)(words, plain.recovered_ids) for name in TOKEN_METRICS}
+    said = model.decode([token for token in plain.recovered_ids if token != unknown])
     for name in TEXT_METRICS:
-        scores.update(TEXT_METRICS.load(name)(reference, plain.recovered))
+        scores.update(TEXT_METRICS.load(name)(reference, said))
     return replace(
         plain,
         reference=reference,

@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from textleak.client.masking import mask_tokens
+from textleak.client.reading import half_character
 from textleak.defences import Defences, Memory
 from textleak.errors import DataError
 from textleak.models.batch import IGNORED, TokenBatch
@@ -134,6 +135,9 @@ class Client:
         if not sentences:
             raise DataError("expected at least one sentence, got none")
         for index, sentence in enumerate(sentences):
+            half = half_character(sentence)
+            if half is not None:
+                raise DataError(f"sentence {index + 1}: {half}")
             tokens = self.model.tokenizer(sentence)["input_ids"]
             bare = set(tokens) - {
                 self.model.tokenizer.cls_token_id,

@@ -8,42 +8,77 @@ from pathlib import Path
 
 from textleak.errors import DataError
 
+_TABLES = {".csv", ".tsv", ".json", ".parquet", ".arrow", ".xlsx", ".gz", ".zip"}
+_BLANK = " \t\r"  # around a line; any other white space is text
+
 
 def read_sentences(path: str | Path) -> tuple[list[str], list[int] | None]:
     """The sentences of a `.txt` or `.jsonl` file, and their labels where every line has one.
 
-    Empty lines are passed over. A JSON line is `{"text": …}`, with `"label"` if it has one.
+    A line ends at a newline and nowhere else. Empty lines are passed over. A JSON line is
+    `{"text": …}`, with `"label"` if it has one.
 
     Raises:
         DataError: the file cannot be read, or a line of it is not as expected.
     """
     source = Path(path)
-    try:
-        lines = source.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise DataError(f"cannot read sentences from {str(path)!r}: {reason}") from error
-    numbered = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    if source.suffix.lower() in _TABLES:
+        raise DataError(
+            f"cannot read sentences from {str(path)!r}: expected .txt (a sentence a line) or .jsonl "
+            f'(lines of {{"text": …}}), got {source.suffix}'
+        )
+    lines = _lines(source)
+    numbered = [(number, line.strip(_BLANK)) for number, line in enumerate(lines, 1)]
+    numbered = [(number, line) for number, line in numbered if line]
     if not numbered:
         raise DataError(f"no sentence in {str(path)!r}")
-    if source.suffix != ".jsonl":
+    if source.suffix.lower() != ".jsonl":
         return [line for _, line in numbered], None
     entries = [_entry(f"{path}:{number}", line) for number, line in numbered]
     labels = [label for _, label in entries if label is not None]
     return [text for text, _ in entries], labels if len(labels) == len(entries) else None
 
 
+def _lines(source: Path) -> list[str]:
+    what = f"cannot read sentences from {str(source)!r}: "
+    try:
+        data = source.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no file can have this name"
+        raise DataError(what + reason) from error
+    try:
+        return data.decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise DataError(f"{source}:{line}: not UTF-8 text") from error
+
+
 def _entry(where: str, line: str) -> tuple[str, int | None]:
     try:
         entry = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{where}: not JSON: {error}") from error
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: not JSON: {error.msg} at character {error.pos + 1}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: too deep, or a number too long, for a sentence") from error
     if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
         raise DataError(f'{where}: expected an object with "text", got {line[:60]}')
     label = entry.get("label")
     if label is not None and (isinstance(label, bool) or not isinstance(label, int)):
-        raise DataError(f'{where}: expected a whole number for "label", got {label!r}')
+        raise DataError(f'{where}: expected a whole number for "label", got {str(label)[:60]!r}')
+    half = half_character(entry["text"])
+    if half is not None:
+        raise DataError(f"{where}: {half}")
     return entry["text"], label
+
+
+def half_character(text: str) -> str | None:
+    r"""What is wrong with a text that holds half of a surrogate pair; None where it does not.
+
+    >>> half_character("a\ud800b")
+    'expected text, got U+D800, half of a character'
+    """
+    half = next((c for c in text if "\ud800" <= c <= "\udfff"), None)
+    return None if half is None else f"expected text, got U+{ord(half):04X}, half of a character"
 
 
 def in_batches(

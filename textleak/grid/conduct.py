@@ -15,6 +15,7 @@ from textleak.grid.config import GridConfig
 from textleak.grid.executors import Executor, Observer
 from textleak.grid.plan import GridRun
 from textleak.grid.results import GridRecord, ResultsFile
+from textleak.paths import is_file
 from textleak.report.header import versions
 from textleak.report.record import json_text
 from textleak.writing import write_text
@@ -94,7 +95,7 @@ def read_grid(folder: str | Path) -> tuple[GridConfig, list[str]]:
         ConfigError: there is none, or it cannot be read.
     """
     path = Path(folder) / GRID
-    if not path.is_file():
+    if not is_file(path):
         raise ConfigError(f"no audit in {str(folder)!r}: expected {GRID}, as textleak audit writes")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

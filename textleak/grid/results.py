@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from textleak.config import RunConfig, problem
 from textleak.errors import ConfigError
 from textleak.grid.plan import Cell
+from textleak.paths import is_file
 from textleak.report.record import RunRecord
 from textleak.writing import write_bytes
 
@@ -77,7 +78,7 @@ def read_results(
         ConfigError: there are none.
     """
     path = Path(folder) / RESULTS
-    if not path.is_file():
+    if not is_file(path):
         raise ConfigError(
             f"no audit in {str(folder)!r}: expected {RESULTS}, as textleak audit writes"
         )

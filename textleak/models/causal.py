@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from textleak.errors import ModelError
 from textleak.models.fetching import fetched
 from textleak.models.loading import first_line, local_only, quiet
+from textleak.paths import is_folder
 
 
 class LanguagePrior:
@@ -48,7 +48,7 @@ def load_prior(name: str) -> LanguagePrior:
     Raises:
         ModelError: it cannot be loaded.
     """
-    if name.startswith((".", "~", "/")) and not Path(name).is_dir():
+    if name.startswith((".", "~", "/")) and not is_folder(name):
         raise ModelError(f"no language model folder at {name!r}")
     local = local_only(name)
     try:
@@ -57,7 +57,7 @@ def load_prior(name: str) -> LanguagePrior:
             module = fetched(AutoModelForCausalLM, name, local=local)
     except (OSError, ValueError, KeyError) as error:
         where = "it is not here and the Hub does not answer" if local else first_line(error)
-        if Path(name).is_dir():
+        if is_folder(name):
             where = first_line(error)
         raise ModelError(f"cannot load the language model {name!r}: {where}") from error
     return LanguagePrior(module, tokenizer)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from textleak.errors import ModelError
+from textleak.paths import is_folder
 
 _MAY_NAME_CODE = ("config.json", "tokenizer_config.json", "preprocessor_config.json")
 _CODE = "auto_map"  # the key under which these files name classes in files of their own
@@ -25,7 +26,7 @@ def fetched(kind: Any, source: str, *, local: bool, **options: Any) -> Any:
         ModelError: what lies there wants to run code of its own.
         Exception: whatever the library makes of it.
     """
-    if Path(source).is_dir():
+    if is_folder(source):
         for name in _MAY_NAME_CODE:
             if _names_code(Path(source) / name):
                 raise _refusal(source)

@@ -37,6 +37,7 @@ from textleak.models.fetching import fetched
 from textleak.models.kinks import kinks
 from textleak.models.presets import SIZES, preset_config
 from textleak.models.text_model import TextModel, fingerprint
+from textleak.paths import is_folder
 from textleak.randomness import weights_drawn
 from textleak.update import ModelRecipe, Task
 
@@ -115,7 +116,7 @@ def source_of(name: str) -> str:
     """The folder or Hub id behind `name`; presets share the packaged tokenizer."""
     if name == PACKAGED or name in SIZES:
         return str(_packaged_folder())
-    if Path(name).is_dir():
+    if is_folder(name):
         _check_folder(Path(name))
         return name
     if name.count("/") > 1 or name.startswith((".", "~", "/")):
@@ -154,7 +155,7 @@ def read_source(
     except ModelError:
         raise
     except Exception as error:  # whatever a library makes of a folder that is not as it should be
-        if Path(source).is_dir():
+        if is_folder(source):
             what = f"cannot load a model from the folder {source!r}: {first_line(error)}"
             raise ModelError(what) from error
         where = (
@@ -170,6 +171,7 @@ def read_source(
             f"{options.name!r}: its tokenizer has {len(tokenizer)} words, "
             f"its model only {config.vocab_size}"
         )
+    tokenizer.split_special_tokens = True  # "[SEP]" in a sentence is text, not a mark of the frame
     if options.num_labels is not None:
         config.num_labels = options.num_labels
     config._attn_implementation = "eager"  # fused attention has no double backward on the CPU
@@ -190,7 +192,7 @@ def local_only(source: str) -> bool:
 
     One short request decides, where a download would try again and again for a minute.
     """
-    if Path(source).is_dir() or HF_HUB_OFFLINE:
+    if is_folder(source) or HF_HUB_OFFLINE:
         return True
     try:
         get_session().head(ENDPOINT, timeout=PATIENCE)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from textleak.errors import ConfigError, UpdateError
 from textleak.events import Event, Iteration, parse_event
 from textleak.metrics.sentence import SentenceFrame
+from textleak.paths import is_file
 from textleak.report.header import RunHeader
 from textleak.report.pieces import Pieces
 from textleak.report.record import RunRecord, SequenceRecord, json_text
@@ -103,7 +104,7 @@ class SavedRun:
 
     def __init__(self, folder: str | Path) -> None:
         path = Path(folder)
-        if not (path / CONFIG).is_file() or not (path / EVENTS).is_file():
+        if not is_file(path / CONFIG) or not is_file(path / EVENTS):
             raise ConfigError(
                 f"no saved run in {str(folder)!r}: expected {CONFIG} and {EVENTS}, as --save writes"
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -15,6 +14,7 @@ from textleak.bounds import Seed
 from textleak.errors import ModelError, unknown
 from textleak.models.activations import SMOOTH, check_activation, swap_activations
 from textleak.models.text_model import fingerprint
+from textleak.paths import is_folder
 from textleak.randomness import weights_drawn
 from textleak.update import ImageRecipe, ModelRecipe
 from textleak.vision.models.hub import load_hub_classifier
@@ -68,7 +68,7 @@ def load_image_model(options: ImageModelOptions) -> ImageModel:
     check_activation(options.activation)
     if options.name in NETWORKS:
         model = _network(options)
-    elif "/" in options.name or Path(options.name).is_dir():
+    elif "/" in options.name or is_folder(options.name):
         model = load_hub_classifier(options.name, options.activation)
     else:
         raise ModelError(
