@@ -68,6 +68,8 @@ def test_result_and_screen_say_whether_the_client_is_seeded(
     assert (SAID in screen) == seeded
     again = textleak("replay", "run", "--speed", 0)
     assert again.out == outcome.out  # type: ignore[attr-defined]
-    received = textleak("invert", "run/update.safetensors", "-a", "fake", "--json", "-")
+    received = textleak(
+        *("invert", "run/update.safetensors", "-m", mlm_folder, "-a", "fake", "--json", "-")
+    )
     data = json.loads(received.out)  # type: ignore[attr-defined]
     assert (data["client_seeded"], data["client_seed"]) == (seeded, None)
