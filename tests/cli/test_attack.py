@@ -216,7 +216,6 @@ def test_invert_takes_gradients_from_any_training(
     save_file(load_file(tmp_path / "u.safetensors"), tmp_path / "mine.safetensors")
     mine = ("invert", "mine.safetensors", "-a", "fake", "--model", mlm_folder)
     assert "give --task" in textleak(*mine).err
-    assert textleak(*mine, "--task", "mlm").code == 0
     outcome = textleak(*mine, "--task", "mlm", "--lengths", "9", "--json", "-")
     assert written(outcome)["verified"] is True
 
