@@ -48,6 +48,7 @@ def test_json_on_standard_output_stands_alone(textleak: Callable[..., Any], pict
     assert record["threat_model"]["labels"] is False
     assert set(record["images"][0]) == {
         "reference_label", "recovered_label", "mse", "psnr", "ssim", "label_match",
+        "verified", "verdict",
     }  # fmt: skip
     assert "match" in done.err
 

@@ -125,7 +125,7 @@ def _interrupted(record: RunRecord) -> str:
 def _verified(result: RunRecord | BatchRecord) -> str:
     if result.gradient_error is None:
         return "no"
-    return f"{answer(result)}, relative gradient error {result.gradient_error:.1e}{factor(result)}"
+    return f"{answer(result)}, relative gradient error {result.gradient_error:.1e}{factor(result.scale)}"
 
 
 def answer(result: RunRecord | BatchRecord) -> str:
@@ -135,11 +135,11 @@ def answer(result: RunRecord | BatchRecord) -> str:
     return "no" if result.verdict is None else f"no ({result.verdict})"
 
 
-def factor(result: RunRecord | BatchRecord) -> str:
+def factor(scale: float | None) -> str:
     """The factor up to which the gradients agree, where it is not one."""
-    if result.scale is None or not result.scale or abs(result.scale - 1) < _ONE:
+    if not scale or abs(scale - 1) < _ONE:
         return ""
-    return f", matches up to a factor of {result.scale:.4g}"
+    return f", matches up to a factor of {scale:.4g}"
 
 
 def _cost(result: RunRecord | BatchRecord) -> str:

@@ -67,15 +67,17 @@ class Contrast:
         self._own, self._pad = own, pad
         self._names: list[str] = []
         self._tensors: list[tuple[Tensor, Tensor, float, float]] = []
-        for name in own.names:
-            parts = own.parts.of(name)  # (B, ...)
-            whole = parts.sum(0)
+        parts = {name: own.parts.of(name) for name in own.names}  # (B, ...)
+        self._factor = _fitted(own.gradients, {name: part.sum(0) for name, part in parts.items()})
+        for name, part in parts.items():
+            part = self._factor * part
+            whole = part.sum(0)
             unit = own.units.units[name] / abs(own.units.scale)
             if unit == 0 or not bool(whole.any()):
                 continue
-            defended = own.gradients[name].to(whole).sub(whole)
+            hidden = own.gradients[name].to(whole).sub(whole)
             self._names.append(name)
-            self._tensors.append((parts, whole, unit, float(defended.norm()) / unit))
+            self._tensors.append((part, whole, unit, float(hidden.norm()) / unit))
 
     def traces(self) -> list[float]:
         """How far the batch without each sequence lies; (B,) lower bounds."""
@@ -109,7 +111,7 @@ class Contrast:
         found = sequence_parts(own.model, batch, own.names, own.share)
         rows = [one.row for one in neighbours]
         changes = (
-            found.of(name) - parts[rows]
+            self._factor * found.of(name) - parts[rows]
             for name, (parts, *_) in zip(self._names, self._tensors, strict=True)
         )
         return self._distances(changes, len(rows))
@@ -152,3 +154,10 @@ class Contrast:
         bound = left.clamp_min(0).sqrt() - torch.tensor(hidden).double()[:, None]
         worst = bound.max(0).values
         return [r if math.isfinite(r) else 0.0 for r in worst.tolist()]
+
+
+def _fitted(gradients: Mapping[str, Tensor], parts: Mapping[str, Tensor]) -> float:
+    """The factor of a whole update on its sequences' sums: below one where it was clipped."""
+    above = sum(float((gradients[name].to(part) * part).sum()) for name, part in parts.items())
+    below = sum(float(part.square().sum()) for part in parts.values())
+    return above / below if below > 0 and above > 0 else 1.0

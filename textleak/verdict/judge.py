@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from textleak.evidence.factor import oddness
 from textleak.gradients import Agreement, agreement
 from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
@@ -14,13 +15,14 @@ from textleak.update import SharedUpdate
 from textleak.verdict.contrast import Contrast, own_parts
 from textleak.verdict.neighbours import Neighbour, Neighbourhood
 from textleak.verdict.options import VerdictOptions
-from textleak.verdict.recompute import Gradients, update_of
+from textleak.verdict.recompute import Gradients, update_of, verify
 from textleak.verdict.rounding import Rounding, distance, in_double, rounding
 from textleak.verdict.verdict import PartVerdict, Verdict, alike, joined
 
 ZERO = "the update is zero: it tells nothing"
 NOTHING = "nothing was recovered"
 FEW = "the update holds fewer numbers than the words need"
+OTHER_CLASS = "another class explains the update as well, with a plainer factor"
 NO_TRACE = "it leaves no trace in the update"
 
 
@@ -96,7 +98,8 @@ def judge(
         word = "consistent" if error == 0 else "unexplained"
         return alike(word, count, error, ZERO, scale=scale)  # type: ignore[arg-type]
     special = torch.tensor(sorted(set(model.tokenizer.all_special_ids)))
-    if not count or bool(torch.isin(batch.input_ids, special).all()):
+    words = torch.tensor([word for row in batch.filled() for word in row])
+    if not len(words) or bool(torch.isin(words, special).all()):
         return alike("unexplained", count, error, NOTHING, scale=scale)
     if not found.holds(chosen) or found.units is None:
         near = found.distance if math.isfinite(found.distance) else None
@@ -108,7 +111,9 @@ def judge(
     contrast = Contrast(own, pad)
     assert own.parts.words is not None
     around = Neighbourhood(model, batch, own.parts.words)
-    parts = _Trial(contrast, around, chosen, update).parts(count)
+    parts = _Trial(contrast, around, chosen).parts(count)
+    if _other_class_plainer(model, update, batch, scale):
+        parts = [PartVerdict("consistent", reason=OTHER_CLASS)]
     return joined(parts, error, scale, found.distance)
 
 
@@ -120,7 +125,6 @@ class _Trial:
         contrast: Contrast,
         around: Neighbourhood,
         options: VerdictOptions,
-        update: SharedUpdate,
     ) -> None:
         self._contrast, self._around, self._options = contrast, around, options
 
@@ -182,6 +186,22 @@ class _Trial:
         """Those of the open neighbours that explain the update, by recomputing the nearest."""
         nearest = sorted(left, key=lambda pair: pair[0])[: self._options.exact]
         return [one for _, one in nearest if not self._contrast.exactly(one) >= self._options.apart]
+
+
+def _other_class_plainer(
+    model: TextModel, update: SharedUpdate, batch: TokenBatch, scale: float
+) -> bool:
+    """Whether a single sequence's other class of two is the likelier reading of the factor.
+
+    With p - e_1 = -(p_0 / p_1) (p - e_0) the two classes' gradients are one but for a factor: the
+    words are told apart, the class is by the factor alone.
+    """
+    if model.task != "classification" or len(batch.labels) != 1:
+        return False
+    if int(model.module.config.num_labels) != 2:  # type: ignore[union-attr, arg-type]
+        return False
+    other = verify(model, update, replace(batch, labels=1 - batch.labels))
+    return other.near and oddness(other.scale) < oddness(scale)
 
 
 def _bits(update: SharedUpdate, batch: TokenBatch, units: Rounding) -> float:

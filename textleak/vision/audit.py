@@ -11,12 +11,13 @@ from typing import Any
 import torch
 
 from textleak.update import SharedUpdate
+from textleak.verdict.verdict import PartVerdict
 from textleak.vision.batch import ImageBatch
 from textleak.vision.client import PrivateImages
 from textleak.vision.metrics import ImageScore, assign, score_image
 from textleak.vision.reconstruction import ImageReconstruction
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class ImageAudit:
         recovered: the recovered batch in the order of the true images.
         truth: the private batch.
         scores: one an image.
+        verdicts: what the update says of each.
     """
 
     recovered: ImageBatch
     truth: ImageBatch
     scores: tuple[ImageScore, ...]
+    verdicts: tuple[PartVerdict, ...]
 
     def mean(self, field: str) -> float | None:
         """The mean of one score over images; None where an image has none."""
@@ -54,7 +57,8 @@ def audit(reconstruction: ImageReconstruction, private: PrivateImages) -> ImageA
             strict=True,
         )
     ]
-    return ImageAudit(paired, truth, tuple(scores))
+    verdicts = tuple(reconstruction.verdict.parts[row] for row in order)
+    return ImageAudit(paired, truth, tuple(scores), verdicts)
 
 
 def to_json(
@@ -85,9 +89,15 @@ def to_json(
                 "psnr": _finite(score.psnr),
                 "ssim": score.ssim,
                 "label_match": score.label_match,
+                "verified": said.word == "proven",
+                "verdict": said.word,
             }
-            for score, true, found in zip(
-                scored.scores, scored.truth.classes, scored.recovered.classes, strict=True
+            for score, true, found, said in zip(
+                scored.scores,
+                scored.truth.classes,
+                scored.recovered.classes,
+                scored.verdicts,
+                strict=True,
             )
         ],
         "mse": scored.mean("mse"),
@@ -95,7 +105,9 @@ def to_json(
         "ssim": scored.mean("ssim"),
         "label_match": scored.mean("label_match"),
         "verified": result.verified,
+        "verdict": result.verdict.word,
         "gradient_error": _finite(result.gradient_error),
+        "scale": _finite(result.verdict.scale),
         "evaluations": result.evaluations,
         "seconds": result.seconds,
         "seconds_per_evaluation": result.seconds / max(result.evaluations, 1),

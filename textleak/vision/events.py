@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from torch import Tensor
 
 from textleak.events import Started
+from textleak.verdict.verdict import Word
 from textleak.vision.pixels import from_picture, to_picture
 
 
@@ -55,6 +56,7 @@ class ImageFinished(BaseModel):
     labels: list[int]
     gradient_error: float
     verified: bool
+    verdict: Word | None = None
     interrupted: bool = False
 
 

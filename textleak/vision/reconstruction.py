@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from textleak.verdict.verdict import Verdict
 from textleak.vision.batch import ImageBatch
 
 
@@ -40,7 +41,7 @@ class ImageReconstruction:
         evaluations: how many candidate gradients were evaluated.
         seconds: wall-clock time.
         gradient_error: relative error of the recovered batch's gradient against the shared one.
-        verified: the error is at rounding level: the recovery is proven without the truth.
+        verdict: what the update says of the recovery, as a whole and of each picture.
         interrupted: stopped by the user; this is the best found so far.
         warnings: what makes this result unreliable.
     """
@@ -50,6 +51,11 @@ class ImageReconstruction:
     evaluations: int
     seconds: float
     gradient_error: float
-    verified: bool
+    verdict: Verdict
     interrupted: bool = False
     warnings: tuple[str, ...] = ()
+
+    @property
+    def verified(self) -> bool:
+        """Whether the whole batch is proven, without the truth."""
+        return self.verdict.verified

@@ -17,6 +17,7 @@ from textleak.errors import ConfigError
 from textleak.report.header import RunHeader
 from textleak.threat_model import ThreatModel
 from textleak.update import SharedUpdate, UpdateMetadata
+from textleak.verdict.verdict import alike
 from textleak.vision.audit import audit, to_json
 from textleak.vision.batch import ImageBatch
 from textleak.vision.client import PrivateImages
@@ -83,7 +84,7 @@ def result(pixels: Tensor) -> ImageReconstruction:
         evaluations=40,
         seconds=2.0,
         gradient_error=2e-5,
-        verified=True,
+        verdict=alike("proven", 2, 2e-5, ""),
         warnings=("a kink",),
     )
 
@@ -189,6 +190,8 @@ def test_the_json_holds_no_infinity() -> None:
         "psnr": None,
         "ssim": 1.0,
         "label_match": True,
+        "verified": True,
+        "verdict": "proven",
     }
     assert (again["psnr"], again["mse"], again["label_match"], again["seed"]) == (None, 0.0, 1.0, 4)
     assert math.isclose(again["seconds_per_evaluation"], 0.05)

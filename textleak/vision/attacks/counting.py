@@ -26,11 +26,12 @@ def most_numbers(model: ImageModel, update: SharedUpdate) -> int:
 
     Returns:
         The least, over the places between the layers of a chain, of the numbers of all images that
-        pass there and the shared parameters before it; every brightness is the bound of a model
-        that is no `nn.Sequential`.
+        pass there and the shared parameters before it; every brightness or every shared number is
+        the bound of a model that is no `nn.Sequential`.
     """
     count = batch_size(update)
-    bound = count * math.prod(model.shape)
+    shared = sum(_entries(gradient.shape, count) for gradient in update.gradients.values())
+    bound = min(count * math.prod(model.shape), shared)
     if not isinstance(model.module, nn.Sequential):
         return bound
     passing = torch.zeros(1, *model.shape, device=model.device, dtype=model.dtype)

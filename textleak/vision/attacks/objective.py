@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from textleak.gradients import Distance, EngineMatcher, Recorder, value_and_slope
 from textleak.gradients.curvature import FoldedGradients, Share
 from textleak.update import SharedUpdate
-from textleak.vision.attacks.base import ImageSession, squared_norm
+from textleak.vision.attacks.base import ImageSession
 from textleak.vision.attacks.counting import batch_size
+from textleak.vision.attacks.verdict import squared_norm
 from textleak.vision.batch import ImageBatch
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate

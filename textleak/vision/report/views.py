@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from textleak.report.facts import Facts
+from textleak.report.final import factor
 from textleak.report.live import clock_text, header_view
 from textleak.report.sparkline import objective_text, sparkline
 from textleak.vision.audit import ImageAudit
@@ -87,8 +88,11 @@ def final_view(result: ImageReconstruction, scored: ImageAudit) -> RenderableTyp
             str(true),
         )
     facts = Facts()
-    proof = "yes" if result.verified else "no"
-    facts.add("verified", f"{proof} (gradient error {result.gradient_error:.2g})")
+    proof = "yes" if result.verified else f"no, {result.verdict.word}"
+    facts.add(
+        "verified",
+        f"{proof} (gradient error {result.gradient_error:.2g}{factor(result.verdict.scale)})",
+    )
     facts.add("cost", f"{result.evaluations} evaluations, {result.seconds:.1f} s")
     if result.interrupted:
         facts.add("interrupted", "this is the best found so far", "yellow")
