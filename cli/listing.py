@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from textleak.errors import ConfigError, unknown
+from textleak.registry import Registry
 from textleak.terminal import say
 
 app = typer.Typer(add_completion=False)
@@ -30,16 +31,31 @@ def _defences() -> list[tuple[str, str]]:
     return rows
 
 
+def _image_attacks() -> list[tuple[str, str]]:
+    from textleak.vision.attacks import IMAGE_ATTACKS
+
+    return [(name, _first_line(IMAGE_ATTACKS.load(name).__doc__)) for name in IMAGE_ATTACKS]
+
+
 def _options() -> list[tuple[str, str]]:
     from textleak.attacks import ATTACKS
     from textleak.defences import DEFENCES
 
-    rows = []
-    for registry in (ATTACKS, DEFENCES):
-        for name in registry:
-            for key, field in registry.load(name).options_class.model_fields.items():
-                rows.append((f"{name}: {key}", f"{field.default!r}"))
-    return rows
+    return [*_options_of(ATTACKS), *_options_of(DEFENCES)]
+
+
+def _image_options() -> list[tuple[str, str]]:
+    from textleak.vision.attacks import IMAGE_ATTACKS
+
+    return _options_of(IMAGE_ATTACKS)
+
+
+def _options_of(registry: Registry[Any]) -> list[tuple[str, str]]:
+    return [
+        (f"{name}: {key}", f"{field.default!r}")
+        for name in registry
+        for key, field in registry.load(name).options_class.model_fields.items()
+    ]
 
 
 def _models() -> list[tuple[str, str]]:
@@ -51,6 +67,20 @@ def _models() -> list[tuple[str, str]]:
         for name, (layers, width, heads) in SIZES.items()
     ]
     return [(PACKAGED, "packaged, pre-trained, 6 layers of width 384, 12 heads"), *sizes]
+
+
+def _image_models() -> list[tuple[str, str]]:
+    from textleak.vision.models import ImageModelOptions, load_image_model
+    from textleak.vision.models.loading import NETWORKS
+
+    rows = []
+    for name, build in NETWORKS.items():
+        model = load_image_model(ImageModelOptions(name=name, shape=(1, 12, 12)))
+        layers = list(dict.fromkeys(key.rpartition(".")[0] for key in model.parameters))
+        shown = layers if len(layers) <= 5 else [*layers[:3], "…", layers[-1]]
+        what = _first_line(getattr(build, "func", build).__doc__)
+        rows += [(name, what), ("", f"layers, as --share names them: {', '.join(shown)}")]
+    return rows
 
 
 def _activations() -> list[tuple[str, str]]:
@@ -80,9 +110,12 @@ def _metrics() -> list[tuple[str, str]]:
 
 KINDS: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "attacks": _attacks,
+    "image-attacks": _image_attacks,
     "defences": _defences,
     "options": _options,
+    "image-options": _image_options,
     "models": _models,
+    "image-models": _image_models,
     "activations": _activations,
     "presets": _presets,
     "grids": _grids,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -16,6 +17,9 @@ from textleak.errors import ConfigError, DataError, ModelError, UpdateError
 from textleak.models import TextModel
 from textleak.models.loading import KNOWN
 from textleak.update import SharedUpdate, UpdateMetadata, shared_names
+
+if TYPE_CHECKING:
+    from textleak.vision.models import ImageModel
 
 _RECIPE = {"model": "name", "weights": "weights", "weights_seed": "weights_seed"}
 _RECIPE["activation"] = "activation"
@@ -38,6 +42,8 @@ def read_update(path: Path, config: RunConfig, lengths: str | None) -> SharedUpd
                 f"{str(path)!r} does not say its task: give --task mlm|classification"
             )
         stated["task"] = config.task
+    elif granted.task == "image":
+        raise UpdateError(f"{str(path)!r} was made with pictures: textleak vision invert {path}")
     elif "task" in config.model_fields_set and config.task != granted.task:
         raise UpdateError(f"{str(path)!r} was made for {granted.task}, not for {config.task}")
     counts = _lengths(lengths)
@@ -140,7 +146,7 @@ def completed(config: RunConfig, update: SharedUpdate) -> RunConfig:
     return config.merged(missing)
 
 
-def check_same_model(update: SharedUpdate, model: TextModel) -> None:
+def check_same_model(update: SharedUpdate, model: TextModel | ImageModel) -> None:
     """Refuse an update that was made with another model.
 
     Raises:
@@ -150,7 +156,7 @@ def check_same_model(update: SharedUpdate, model: TextModel) -> None:
     check_fits(update, model.parameters)
     check_no_weights(update, model.parameters)
     theirs, ours = update.metadata.model, model.recipe
-    if theirs is None:
+    if theirs is None or ours is None:
         return
     if theirs.activation != ours.activation:
         raise ModelError(
@@ -164,7 +170,7 @@ def check_same_model(update: SharedUpdate, model: TextModel) -> None:
         )
 
 
-def with_shared(update: SharedUpdate, model: TextModel) -> SharedUpdate:
+def with_shared(update: SharedUpdate, model: TextModel | ImageModel) -> SharedUpdate:
     """`update` with what its file lacks of the model among what is withheld.
 
     Raises:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -62,4 +63,48 @@ def attack(
         from .vision_run import conduct, prepare
 
         run = prepare({key: value for key, value in given.items() if value is not None})
+    return conduct(output, run, save)
+
+
+@app.command()
+def invert(
+    update: Annotated[Path, typer.Argument(help="A .safetensors file of named gradients.")],
+    reference: v.Reference = None,
+    index: v.Index = 0,
+    label: v.Label = None,
+    batch_size: v.StatedPictures = None,
+    shape: v.Shape = None,
+    model: v.StatedNetwork = None,
+    classes: v.NetworkClasses = None,
+    init: v.StatedInit = None,
+    weights_seed: o.WeightsSeed = None,
+    activation: o.Activation = None,
+    device: o.Device = None,
+    threads: o.Threads = None,
+    attack: v.ImageAttackName = "dlg",
+    settings: o.Settings = None,
+    seed: o.Seed = None,
+    every: o.Every = None,
+    quiet: o.Quiet = False,
+    json: o.Json = None,
+    save: v.SavePictures = None,
+    debug: o.Debug = False,
+) -> int:
+    """Attack an update that vision attack saved, or your own training as named gradients.
+
+    The network, its weights and its activation are those that the file names, unless given.
+    """
+    given: dict[str, Any] = dict(
+        index=index, labels=label or None, batch_size=batch_size, model=model, classes=classes,
+        init=init, weights_seed=weights_seed, activation=activation, device=device,
+        threads=threads, attack=attack, options=o.parse_settings(settings or []), seed=seed,
+        every=every,
+    )  # fmt: skip
+    output = Output(json=json, quiet=quiet)
+    with output.busy(f"reading {update} …"):
+        from .vision_received import prepare
+        from .vision_run import conduct
+
+        stated = {key: value for key, value in given.items() if value is not None}
+        run = prepare(update, stated, shape, reference)
     return conduct(output, run, save)

@@ -46,6 +46,28 @@ Network: TypeAlias = Annotated[
         panel=MODEL,
     ),
 ]
+StatedNetwork: TypeAlias = Annotated[
+    str | None,
+    _option("--model", "-m", help="See list image-models; default the file's.", panel=MODEL),
+]
+StatedInit: TypeAlias = Annotated[
+    Literal["auto", "uniform", "default"] | None,
+    _option("--init", help="Of random weights; default the file's.", panel=MODEL),
+]
+StatedPictures: TypeAlias = Annotated[
+    int | None,
+    _option("--batch-size", min=1, help="Pictures, if the file does not say.", panel=IMAGES),
+]
+Shape: TypeAlias = Annotated[
+    str | None,
+    _option("--shape", help="As 1,28,28, if the file does not say.", panel=IMAGES),
+]
+Reference: TypeAlias = Annotated[
+    Path | None,
+    _option(
+        "--reference", help="The true pictures to score against: file or folder.", panel=IMAGES
+    ),
+]
 NetworkClasses: TypeAlias = Annotated[
     int | None,
     _option("--classes", min=2, help="Classes told apart; default the data's.", panel=MODEL),
@@ -58,7 +80,7 @@ LabelsKnown: TypeAlias = Annotated[
     bool, _option("--labels-known", help="Grant the labels to the attacker.", panel=CLIENT)
 ]
 ImageAttackName: TypeAlias = Annotated[
-    str, _option("--attack", "-a", help="dlg, idlg, inverting, analytic.", panel=ATTACK)
+    str, _option("--attack", "-a", help="See textleak list image-attacks.", panel=ATTACK)
 ]
 SavePictures: TypeAlias = Annotated[
     Path | None,

@@ -13,18 +13,19 @@ from textleak.config import validated
 from textleak.defences import Defences
 from textleak.errors import ConfigError, unknown
 from textleak.report.header import RunHeader, versions
-from textleak.report.record import json_text
 from textleak.threat_model import ThreatModel
 from textleak.update import SharedUpdate
 from textleak.vision.attacks import IMAGE_ATTACKS, ImageAttack
-from textleak.vision.audit import audit, to_json
+from textleak.vision.audit import audit
 from textleak.vision.client import ImageClient, PrivateImages
 from textleak.vision.config import ImageRunConfig
 from textleak.vision.data import LoadedImages, load_images
 from textleak.vision.events import ImageEvent
 from textleak.vision.models import ImageModel, load_image_model
 from textleak.vision.report.folder import ImageRunFolder
+from textleak.vision.report.history import ImageHistory
 from textleak.vision.report.progress import ImageProgress
+from textleak.vision.report.record import image_record
 from textleak.vision.report.screen import ImageScreen
 from textleak.vision.report.views import final_view, gallery
 
@@ -35,13 +36,13 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class ImageRun:
-    """Everything that a run needs, checked and loaded."""
+    """Everything that a run needs, checked and loaded; `private` is None where the truth is not known."""
 
     config: ImageRunConfig
     header: RunHeader
     model: ImageModel
     attack: ImageAttack[Any]
-    private: PrivateImages
+    private: PrivateImages | None
     update: SharedUpdate
 
 
@@ -54,7 +55,7 @@ def prepare(given: dict[str, Any]) -> ImageRun:
         ModelError: a model that cannot be loaded.
     """
     config = validated(ImageRunConfig, given)
-    attack = _build_attack(config)
+    attack = build_attack(config)
     defences = Defences.parse(config.defences)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -64,58 +65,80 @@ def prepare(given: dict[str, Any]) -> ImageRun:
     client = ImageClient(model, threat_model, seed=config.client_seed, defences=defences)
     private = client.prepare(images.pixels, _labels(config, images))
     update = client.share(private)
-    header = RunHeader(
-        command="vision attack",
+    header = header_of("vision attack", config, model, attack, update, images.notes)
+    return ImageRun(config, header, model, attack, private, update)
+
+
+def header_of(
+    command: str,
+    config: ImageRunConfig,
+    model: ImageModel,
+    attack: ImageAttack[Any],
+    update: SharedUpdate,
+    notes: tuple[str, ...] = (),
+) -> RunHeader:
+    """What a run of `attack` on `update` assumes; `notes` say what was done to the pictures."""
+    said, recipe = update.metadata, model.recipe
+    return RunHeader(
+        command=command,
         attack=config.attack,
         options=attack.options.model_dump(mode="json"),
         model=config.model,
-        weights=model.recipe.weights if model.recipe else "given",
-        weights_seed=config.weights_seed,
-        activation=model.recipe.activation if model.recipe else config.activation,
+        weights=recipe.weights if recipe else "given",
+        weights_seed=recipe.weights_seed if recipe else config.weights_seed,
+        activation=recipe.activation if recipe else config.activation,
         task="image",
-        threat_model=client.threat_model,
-        defences=update.metadata.defences,
-        privacy=update.metadata.privacy,
+        threat_model=said.threat_model,
+        defences=said.defences,
+        privacy=said.privacy,
         seed=config.seed,
-        client_seeded=update.metadata.client_seeded,
+        client_seeded=said.client_seeded,
         client_seed=config.client_seed,
-        model_notes=(*model.notes, *images.notes, *model.warnings()),
+        model_notes=(*model.notes, *notes),
         versions=versions(),
     )
-    return ImageRun(config, header, model, attack, private, update)
 
 
 def conduct(output: Output, run: ImageRun, save: Path | None) -> int:
     """Attack with everything watching, write what was asked for, return the exit code."""
     folder = None if save is None else ImageRunFolder(save)
-    progress = ImageProgress(run.header, run.private.batch.pixels.cpu())
+    truth = None if run.private is None else run.private.batch.pixels.cpu()
+    progress = ImageProgress(run.header, truth)
+    history = ImageHistory(run.config.every)
     screen = ImageScreen(output.console, progress, output.mode, run.config.every)
 
     def watch(event: ImageEvent) -> None:
         screen.event(event)
+        history.event(event, progress.psnr, progress.labels)
         if folder is not None:
             folder.event(event)
 
     try:
         if folder is not None:
-            folder.start(run.update)
+            folder.start(run.update, run.header, run.config.model_dump(mode="json"))
+        for warning in run.model.warnings():
+            output.say(f"warning: {warning}")
         with screen:
             result = run.attack(run.model, run.update, seed=run.config.seed, on_event=watch)
         scored = audit(result, run.private)
-        record = to_json(result, scored, run.update, seed=run.config.seed)
-        record["versions"] = run.header.versions
-        views = [final_view(result, scored)]
+        record = image_record(run.header, result, scored, history.rows)
+        views = [final_view(record)]
         if output.mode == "live":
             views.append(gallery(progress))
         finish = None if folder is None else lambda: folder.finish(scored, record)
-        output.deliver(json_text(record), views, finish)
+        output.deliver(record.to_json(), views, finish)
         return INTERRUPTED if result.interrupted else 0
     finally:
         if folder is not None:
             folder.close()
 
 
-def _build_attack(config: ImageRunConfig) -> ImageAttack[Any]:
+def build_attack(config: ImageRunConfig) -> ImageAttack[Any]:
+    """The attack of `config` with its options.
+
+    Raises:
+        ConfigError: no such attack, an unknown option, or a value that is not valid.
+    """
     kind = IMAGE_ATTACKS.load(config.attack)
     schema = kind.options_class
     for key in config.options:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from textleak.update import SharedUpdate, UpdateMetadata
+from textleak.vision.attacks import IMAGE_ATTACKS
 from textleak.vision.pixels import to_picture
 
 QUICK = ("--classes", 4, "--set", "iterations=2")
@@ -31,9 +35,103 @@ def test_a_picture_is_attacked_shown_and_written(
     assert done.code == 0, done.err
     assert "dlg on lenet (image, random weights, sigmoid)" in done.out
     assert "verified     yes" in done.out
+    assert "attacker     known: model, task, batch size; not known: labels" in done.out
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["images"][0]["psnr"] > 40
     assert (tmp_path / "run" / "figure.png").stat().st_size > 500
+    refused = textleak("invert", "run/update.safetensors")
+    assert refused.code == 2
+    assert "textleak vision invert run/update.safetensors" in refused.err
+    again = textleak("vision", "invert", "run/update.safetensors", "--save", "again", "--json", "-")
+    assert again.code == 0, again.err
+    found = json.loads(again.out)
+    assert (found["command"], found["model"], found["verified"]) == ("vision invert", "lenet", True)
+    assert found["images"][0]["recovered_label"] == result["images"][0]["reference_label"]
+    assert found["images"][0]["reference_label"] is found["psnr"] is found["label_match"] is None
+    assert found.keys() == result.keys()
+    assert found["threat_model"] == result["threat_model"]
+    assert not (tmp_path / "again" / "original-0.png").exists()
+
+
+def captured(textleak: Callable[..., Any], picture: Path) -> str:
+    """An update of one picture of class 1."""
+    given = ("--image", picture, "--label", 1, *QUICK, "--save", "run")
+    assert textleak("vision", "attack", *given, "--quiet").code == 0
+    return "run/update.safetensors"
+
+
+def test_an_update_is_scored_against_a_reference(
+    textleak: Callable[..., Any], picture: Path
+) -> None:
+    update = captured(textleak, picture)
+    quick = ("--set", "iterations=2", "--json", "-")
+    for known, own in ((True, ("--label", 1)), (False, ())):
+        done = textleak("vision", "invert", update, "--reference", picture, *own, *quick)
+        (image,) = json.loads(done.out)["images"]
+        assert image["mse"] > 0
+        assert image["reference_label"] == (1 if known else None)
+        assert (image["label_match"] is None) != known
+
+
+def test_gradients_of_ones_own_training_are_attacked(
+    textleak: Callable[..., Any], picture: Path, tmp_path: Path
+) -> None:
+    whole = SharedUpdate.load(tmp_path / captured(textleak, picture))
+    replace(whole, metadata=UpdateMetadata()).save(tmp_path / "mine.safetensors")
+    base = ("vision", "invert", "mine.safetensors", "--set", "iterations=2", "--json", "-")
+    assert "does not say its model: give --model" in textleak(*base).err
+    lenet = ("--model", "lenet", "--classes", 4)
+    assert "give --shape, as 1,28,28" in textleak(*base, *lenet).err
+    assert "--shape expects" in textleak(*base, *lenet, "--shape", "1,12").err
+    assert "has shape" in textleak(*base, *lenet, "--shape", "1,16,16").err
+    done = textleak(*base, *lenet, "--shape", "1,12,12", "--batch-size", 1)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["task"] == "image"
+
+
+def test_what_does_not_fit_an_update_is_one_line(
+    textleak: Callable[..., Any], picture: Path, tmp_path: Path, mlm_folder: str
+) -> None:
+    update = captured(textleak, picture)
+    textleak("capture", "-s", "the cat", "--model", mlm_folder, "-o", "text.safetensors")
+    whole = SharedUpdate.load(tmp_path / update)
+    recipe = whole.metadata.model
+    assert recipe is not None
+    elsewhere = whole.metadata.model_copy(
+        update={"model": recipe.model_copy(update={"name": str(tmp_path)})}
+    )
+    replace(whole, metadata=elsewhere).save(tmp_path / "elsewhere.safetensors")
+    for arguments, complaint in [
+        (("text.safetensors",), "textleak invert text.safetensors"),
+        (("none.safetensors",), "no update at"),
+        ((update, "--weights-seed", 3), "made with other weights"),
+        ((update, "--batch-size", 3), "states 1 pictures"),
+        ((update, "--attack", "dgl"), "did you mean 'dlg'"),
+        ((update, "--reference", "none.png"), "no picture at 'none.png'"),
+        (("elsewhere.safetensors",), "is opened only where you name it: give --model"),
+    ]:
+        done = textleak("vision", "invert", *arguments)
+        assert done.code == 2, arguments
+        assert complaint in done.err
+        assert done.err.count("\n") == 1
+
+
+def test_the_lists_know_pictures_and_name_layers_that_can_be_shared(
+    textleak: Callable[..., Any], picture: Path
+) -> None:
+    attacks = textleak("list", "image-attacks").out
+    assert [line.split()[0] for line in attacks.splitlines()[1:]] == list(IMAGE_ATTACKS)
+    assert "dlg: iterations" in textleak("list", "image-options").out
+    models = textleak("list", "image-models").out
+    assert "layers, as --share names them: 0, 2, 4, 7" in models
+    pages = Path(__file__).parents[2]
+    said = "".join(
+        (pages / name).read_text("utf-8") for name in ("docs/vision.md", "docs/defences.md")
+    )
+    (shared,) = set(re.findall(r"--share '(\S+)'", said.split("## Threat model")[0]))
+    (withheld,) = re.findall(r"vision attack .*'(withhold:pattern=\S+)'", said)
+    for option in (("--share", shared), ("--defence", withheld)):
+        assert textleak("vision", "attack", "--image", picture, *QUICK, *option, "-q").code == 0
 
 
 def test_json_on_standard_output_stands_alone(textleak: Callable[..., Any], picture: Path) -> None:
@@ -67,7 +165,7 @@ def test_json_on_standard_output_stands_alone(textleak: Callable[..., Any], pict
         (["--defence", "noise"], "unknown defence 'noise'"),
         (["--label", "9"], "labels must lie between 0 and 3"),
         (["--share", "none*"], "no parameter of the model matches"),
-        (["--device", "tpu9"], "no device 'tpu9'"),
+        (["--device", "tpu9"], "unknown device 'tpu9'; did you mean"),
     ],
 )
 def test_what_is_wrong_is_one_line(

@@ -11,7 +11,13 @@ from textleak.report.alignment import Alignment
 from textleak.report.facts import Facts
 from textleak.report.history import history_table
 from textleak.report.pieces import Pieces
-from textleak.report.record import BatchRecord, RunRecord, SequenceRecord
+from textleak.report.record import (
+    BatchRecord,
+    OutcomeRecord,
+    RunRecord,
+    SequenceRecord,
+    UpdateRecord,
+)
 
 _ONE = 1e-3  # a factor this near to one is not worth a word
 
@@ -94,6 +100,18 @@ def summary_view(record: RunRecord) -> RenderableType:
         facts.add("token match", match)
     if record.label_accuracy is not None:
         facts.add("classes right", f"{record.label_accuracy:.0%}")
+    add_outcome(facts, record, empty=not record.sequences)
+    return Group(Rule(style="dim"), facts.grid)
+
+
+def add_outcome(facts: Facts, record: OutcomeRecord, *, empty: bool) -> None:
+    """Append what every run's end says: verification, cost, assumptions, notes and warnings.
+
+    Args:
+        facts: what is appended to.
+        record: the run.
+        empty: nothing was recovered.
+    """
     style = "bold green" if record.verified else "bold yellow"
     facts.add("verified", _verified(record), style)
     facts.add("cost", _cost(record))
@@ -112,23 +130,17 @@ def summary_view(record: RunRecord) -> RenderableType:
     for failure in record.failures:
         facts.add("failed", failure, "yellow")
     if record.interrupted:
-        facts.add("interrupted", _interrupted(record), "yellow")
-    return Group(Rule(style="dim"), facts.grid)
+        found = "before anything was found" if empty else "by you: this is what was found so far"
+        facts.add("interrupted", f"stopped {found}", "yellow")
 
 
-def _interrupted(record: RunRecord) -> str:
-    if not record.sequences:
-        return "stopped before anything was found"
-    return "stopped by you: this is what was found so far"
-
-
-def _verified(result: RunRecord | BatchRecord) -> str:
+def _verified(result: OutcomeRecord | UpdateRecord) -> str:
     if result.gradient_error is None:
         return "no"
     return f"{answer(result)}, relative gradient error {result.gradient_error:.1e}{factor(result.scale)}"
 
 
-def answer(result: RunRecord | BatchRecord) -> str:
+def answer(result: OutcomeRecord | UpdateRecord) -> str:
     """Whether a recovery is proven; where not, what is said of it instead."""
     if result.verified:
         return "yes"
@@ -142,7 +154,7 @@ def factor(scale: float | None) -> str:
     return f", matches up to a factor of {scale:.4g}"
 
 
-def _cost(result: RunRecord | BatchRecord) -> str:
+def _cost(result: OutcomeRecord | UpdateRecord) -> str:
     each = result.seconds / result.evaluations if result.evaluations else None
     tail = f" ({each:.3f} s each)" if each is not None else ""
     return f"{result.evaluations} evaluations in {result.seconds:.1f} s{tail}"

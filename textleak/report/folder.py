@@ -111,6 +111,10 @@ class SavedRun:
         try:
             config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
             self.header = RunHeader.model_validate(config["run"])
+            if self.header.task == "image":
+                raise ConfigError(
+                    f"{str(folder)!r} keeps a run on pictures: its figure.png shows it again"
+                )
             frame = SentenceFrame(**config["frame"])
             self.events = _events((path / EVENTS).read_text(encoding="utf-8"))
             self.every = int(config["config"]["every"])

@@ -45,11 +45,8 @@ class SequenceRecord(BaseModel):
     reference_label: int | None = None
 
 
-class BatchRecord(BaseModel):
-    """One attacked update: how many of the sequences are its own, and what it cost.
-
-    A `failure` says why its attack came to nothing; its sequences have no scores then.
-    """
+class UpdateRecord(BaseModel):
+    """One attacked update: how many of the sequences or images are its own, and what it cost."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,23 +58,24 @@ class BatchRecord(BaseModel):
     objective: float | None
     evaluations: int
     seconds: float
+
+
+class BatchRecord(UpdateRecord):
+    """One attacked update of a text model.
+
+    A `failure` says why its attack came to nothing; its sequences have no scores then.
+    """
+
     history: list[HistoryRow] = []
     failure: str | None = None
 
 
-class RunRecord(RunHeader):
-    """The whole run. Rates lie between 0 and 1 and are means over sentences."""
+class OutcomeRecord(RunHeader):
+    """What a run comes to, whatever it recovers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_version: Literal[1, 2] = Field(default=2, alias="schema")
-    sequences: list[SequenceRecord]
-    token_match: Rate | None
-    exact_rate: Rate | None
-    rouge1: Rate | None
-    rouge2: Rate | None
-    rougeL: Rate | None
-    label_accuracy: Rate | None = None
     verified: bool
     verdict: Word | None = None
     gradient_error: float | None
@@ -89,13 +87,25 @@ class RunRecord(RunHeader):
     failures: list[str] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
-    batches: list[BatchRecord] = Field(default_factory=list)
 
     def to_json(self) -> str:
         """One JSON object, `schema` first; never NaN."""
         data = self.model_dump(mode="json", by_alias=True)
         ordered = {"schema": data.pop("schema"), **data}
         return json_text(ordered)
+
+
+class RunRecord(OutcomeRecord):
+    """The whole run on text. Rates lie between 0 and 1 and are means over sentences."""
+
+    sequences: list[SequenceRecord]
+    token_match: Rate | None
+    exact_rate: Rate | None
+    rouge1: Rate | None
+    rouge2: Rate | None
+    rougeL: Rate | None
+    label_accuracy: Rate | None = None
+    batches: list[BatchRecord] = Field(default_factory=list)
 
 
 def json_text(data: object) -> str:
@@ -125,7 +135,7 @@ def run_record(header: RunHeader, audit: Audit, histories: list[list[HistoryRow]
         label_accuracy=audit.label_accuracy,
         verified=audit.verified,
         verdict=audit.verdict,
-        gradient_error=_finite(audit.gradient_error),
+        gradient_error=finite(audit.gradient_error),
         scale=audit.scale,
         evaluations=audit.evaluations,
         seconds=audit.seconds,
@@ -145,9 +155,9 @@ def batch_record(batch: BatchResult, history: list[HistoryRow]) -> BatchRecord:
         size=len(batch.sequences),
         verified=found.verified,
         verdict=found.verdict.word,
-        scale=_finite(found.verdict.scale),
-        gradient_error=_finite(found.gradient_error),
-        objective=_finite(found.candidate.objective),
+        scale=finite(found.verdict.scale),
+        gradient_error=finite(found.gradient_error),
+        objective=finite(found.candidate.objective),
         evaluations=found.evaluations,
         seconds=found.seconds,
         history=history,
@@ -177,5 +187,6 @@ def sequence_record(sequence: SequenceResult) -> SequenceRecord:
     )
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
+    """The value, or None where it is infinite or NaN: JSON has neither."""
     return value if value is not None and math.isfinite(value) else None

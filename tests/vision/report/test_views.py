@@ -14,19 +14,23 @@ from rich.console import Console, RenderableType
 from torch import Tensor
 
 from textleak.errors import ConfigError
+from textleak.report.folder import SavedRun
 from textleak.report.header import RunHeader
+from textleak.report.record import OutcomeRecord
 from textleak.threat_model import ThreatModel
 from textleak.update import SharedUpdate, UpdateMetadata
 from textleak.verdict.verdict import alike
-from textleak.vision.audit import audit, to_json
+from textleak.vision.audit import UNKNOWN, audit
 from textleak.vision.batch import ImageBatch
 from textleak.vision.client import PrivateImages
 from textleak.vision.events import ImageFinished, ImageIteration, encode_images
 from textleak.vision.reconstruction import ImageCandidate, ImageReconstruction
 from textleak.vision.report.figure import Frames, draw_figure
 from textleak.vision.report.folder import ImageRunFolder
+from textleak.vision.report.history import ImageHistory
 from textleak.vision.report.preview import Gallery, HalfBlocks
 from textleak.vision.report.progress import ImageProgress
+from textleak.vision.report.record import ImageRunRecord, image_record
 from textleak.vision.report.screen import ImageScreen
 from textleak.vision.report.views import final_view, live_view, plain_line
 
@@ -80,13 +84,23 @@ def progress(truth: Tensor | None = TRUTH) -> ImageProgress:
 def result(pixels: Tensor) -> ImageReconstruction:
     return ImageReconstruction(
         attack="dlg",
-        candidate=ImageCandidate(ImageBatch(pixels, torch.tensor([1, 0])), 0.25),
+        candidate=ImageCandidate(ImageBatch(pixels, torch.tensor([1, 0])), 0.25, ("began anew",)),
         evaluations=40,
         seconds=2.0,
         gradient_error=2e-5,
         verdict=alike("proven", 2, 2e-5, ""),
         warnings=("a kink",),
     )
+
+
+def record(pixels: Tensor, truth: list[int] | None) -> ImageRunRecord:
+    """The record of a recovery of TRUTH, whose classes are `truth`, where it is known."""
+    private = None if truth is None else PrivateImages(ImageBatch(TRUTH, torch.tensor(truth)))
+    outcome = result(pixels)
+    history = ImageHistory(every=2)
+    for number in range(1, 6):
+        history.event(iteration(number, TRUTH), [math.inf, 19.8], [1, 0])
+    return image_record(HEADER, outcome, audit(outcome, private), history.rows)
 
 
 def test_half_blocks_shade_without_colours() -> None:
@@ -140,17 +154,30 @@ def test_a_plain_line_says_the_same_in_one_line() -> None:
 
 
 def test_the_end_report_scores_every_image() -> None:
-    private = PrivateImages(ImageBatch(TRUTH, torch.tensor([0, 0])))
-    outcome = result(0.9 * TRUTH.flip(0) + 0.1)
-    assert shown(final_view(outcome, audit(outcome, private))).splitlines() == [
+    whole = record(0.9 * TRUTH.flip(0) + 0.1, [0, 0])
+    assert shown(final_view(whole)).splitlines() == [
         "────────────────────────────────────────────────────────────",
         "image     PSNR   SSIM       MSE  label  truth",
         "    0  20.0 dB  0.010  1.00e-02      0      0",
         "    1    equal  1.000  0.00e+00      1      0",
         "",
-        "verified     yes (gradient error 2e-05)",
-        "cost         40 evaluations, 2.0 s",
+        "verified     yes, relative gradient error 2.0e-05",
+        "cost         40 evaluations in 2.0 s (0.050 s each)",
+        "attack       dlg on lenet (image, random weights, sigmoid),",
+        "             seed 0",
+        "attacker     known: model, task, batch size; not known:",
+        "             labels; shared: all parameters",
+        "note         random weights, seed 0",
+        "note         began anew",
         "warning      a kink",
+    ]
+
+
+def test_the_end_report_without_the_truth_has_labels_alone() -> None:
+    assert shown(final_view(record(TRUTH, None))).splitlines()[1:4] == [
+        "image  label",
+        "    0      1",
+        "    1      0",
     ]
 
 
@@ -178,11 +205,9 @@ def test_the_screen_prints_lines_where_it_cannot_redraw() -> None:
 
 
 def test_the_json_holds_no_infinity() -> None:
-    private = PrivateImages(ImageBatch(TRUTH, torch.tensor([0, 1])))
-    outcome = result(TRUTH.flip(0))
-    update = SharedUpdate({"w": torch.zeros(1)}, UpdateMetadata(task="image"))
-    record = to_json(outcome, audit(outcome, private), update, seed=4)
-    again = json.loads(json.dumps(record, allow_nan=False))
+    whole = record(TRUTH.flip(0), [0, 1])
+    again = json.loads(whole.to_json())
+    assert ImageRunRecord.model_validate(again) == whole
     assert again["images"][1] == {
         "reference_label": 1,
         "recovered_label": 1,
@@ -193,8 +218,29 @@ def test_the_json_holds_no_infinity() -> None:
         "verified": True,
         "verdict": "proven",
     }
-    assert (again["psnr"], again["mse"], again["label_match"], again["seed"]) == (None, 0.0, 1.0, 4)
+    assert (again["psnr"], again["mse"], again["label_match"], again["seed"]) == (None, 0.0, 1.0, 0)
     assert math.isclose(again["seconds_per_evaluation"], 0.05)
+
+
+def test_the_json_says_as_much_as_the_text_halfs() -> None:
+    data = json.loads(record(TRUTH.flip(0), [0, 1]).to_json())
+    assert set(data) - {"images", "mse", "psnr", "ssim", "label_match"} == set(
+        OutcomeRecord.model_fields
+    ) - {"schema_version"} | {"schema", "batches"}
+    assert data["notes"] == ["began anew"]
+    (update,) = data["batches"]
+    assert update["size"] == 2
+    assert [row["iteration"] for row in update["history"]] == [2, 4, 5]
+    assert update["history"][0]["psnr"] == [None, 19.8]
+
+
+def test_a_class_that_is_not_known_is_not_scored() -> None:
+    data = record(TRUTH.flip(0), [UNKNOWN, 1])
+    assert [image.reference_label for image in data.images] == [None, 1]
+    assert [image.label_match for image in data.images] == [None, True]
+    assert data.label_match == 1.0
+    blind = record(TRUTH, None)
+    assert (blind.mse, blind.psnr, blind.label_match) == (None, None, None)
 
 
 @pytest.mark.parametrize("length", [1, 5, 64, 65, 1000])
@@ -220,11 +266,13 @@ def test_a_folder_holds_pictures_events_and_result(tmp_path: Path) -> None:
     private = PrivateImages(ImageBatch(TRUTH, torch.tensor([0, 1])))
     outcome = result(TRUTH.flip(0))
     folder = ImageRunFolder(tmp_path / "run")
-    folder.start(SharedUpdate({"w": torch.zeros(1)}, UpdateMetadata(task="image")))
+    update = SharedUpdate({"w": torch.zeros(1)}, UpdateMetadata(task="image"))
+    folder.start(update, HEADER, {"every": 2})
     folder.event(iteration(1, TRUTH))
-    folder.finish(audit(outcome, private), {"schema": 1})
+    folder.finish(audit(outcome, private), record(TRUTH.flip(0), [0, 1]))
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {
+        "config.json",
         "events.jsonl",
         "figure.png",
         "original-0.png",
@@ -235,5 +283,7 @@ def test_a_folder_holds_pictures_events_and_result(tmp_path: Path) -> None:
         "update.safetensors",
     }
     assert Image.open(tmp_path / "run" / "recovered-1.png").getpixel((0, 0)) == 255
+    with pytest.raises(ConfigError, match="keeps a run on pictures"):
+        SavedRun(tmp_path / "run")
     with pytest.raises(ConfigError, match="not empty"):
         ImageRunFolder(tmp_path / "run")

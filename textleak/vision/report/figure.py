@@ -46,19 +46,23 @@ class Frames:
         return [self._frames[place] for place in places]
 
 
-def draw_figure(frames: list[tuple[int, Tensor]], final: Tensor, truth: Tensor) -> Image.Image:
-    """One row an image: frames in time, the recovery, and the original.
+def draw_figure(
+    frames: list[tuple[int, Tensor]], final: Tensor, truth: Tensor | None
+) -> Image.Image:
+    """One row an image: frames in time, the recovery, and the original where it is known.
 
     Args:
         frames: (iteration, (B, C, H, W)) in time.
         final: (B, C, H, W) the recovery, in the truth's order.
-        truth: (B, C, H, W) the private images.
+        truth: (B, C, H, W) the private images, where they are known.
     """
     columns: list[tuple[str, Tensor]] = [
         (f"it {iteration}", images[assign(images, final)]) for iteration, images in frames
     ]
-    columns += [("recovered", final), ("original", truth)]
-    count, _, height, width = truth.shape
+    columns.append(("recovered", final))
+    if truth is not None:
+        columns.append(("original", truth))
+    count, _, height, width = final.shape
     scale = max(1, round(SIDE / max(height, width)))
     cell_width, cell_height = max(width * scale, 60) + GAP, height * scale + GAP
     size = (GAP + cell_width * len(columns), CAPTION + GAP + cell_height * count)

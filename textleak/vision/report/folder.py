@@ -1,22 +1,26 @@
-"""A run on images saved in a folder: pictures, the figure, events, result and update."""
+"""A run on images saved in a folder: what it assumes, pictures, the figure, events, result and update."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL.Image import Image
 
 from textleak.errors import ConfigError
+from textleak.report.folder import CONFIG, EVENTS, RESULT, UPDATE
+from textleak.report.header import RunHeader
+from textleak.report.record import json_text
 from textleak.update import SharedUpdate
 from textleak.vision.audit import ImageAudit
 from textleak.vision.events import ImageEvent
 from textleak.vision.pixels import to_picture
 from textleak.vision.report.figure import Frames, draw_figure
+from textleak.vision.report.record import ImageRunRecord
 from textleak.writing import Lines, check_folder, write_text, write_with
 
-EVENTS, RESULT, UPDATE, FIGURE = "events.jsonl", "result.json", "update.safetensors", "figure.png"
+FIGURE = "figure.png"
 
 
 class ImageRunFolder:
@@ -35,8 +39,10 @@ class ImageRunFolder:
         self._frames = Frames()
         self._events: Lines | None = None
 
-    def start(self, update: SharedUpdate) -> None:
-        """Keep the update that is attacked."""
+    def start(self, update: SharedUpdate, header: RunHeader, config: Mapping[str, Any]) -> None:
+        """Keep the update that is attacked, and what the run assumes."""
+        data = {"run": header.model_dump(mode="json"), "config": dict(config)}
+        write_text(self.folder / CONFIG, json_text(data))
         update.save(self.folder / UPDATE)
         self._events = Lines(self.folder / EVENTS)
 
@@ -46,7 +52,7 @@ class ImageRunFolder:
         self._events.append(event.model_dump_json())
         self._frames.event(event)
 
-    def finish(self, scored: ImageAudit, record: dict[str, Any]) -> None:
+    def finish(self, scored: ImageAudit, record: ImageRunRecord) -> None:
         """Write the result, the pictures and the figure.
 
         Raises:
@@ -54,11 +60,12 @@ class ImageRunFolder:
         """
         failure = self._events.failure if self._events else ""
         self.close()
-        write_text(self.folder / RESULT, json.dumps(record, indent=2, allow_nan=False) + "\n")
-        final, truth = scored.recovered.pixels.cpu().float(), scored.truth.pixels.cpu().float()
-        for index, (found, true) in enumerate(zip(final, truth, strict=True)):
-            self._picture(f"recovered-{index}.png", to_picture(found))
-            self._picture(f"original-{index}.png", to_picture(true))
+        write_text(self.folder / RESULT, record.to_json())
+        final = scored.recovered.pixels.cpu().float()
+        truth = None if scored.truth is None else scored.truth.pixels.cpu().float()
+        for name, images in (("recovered", final), ("original", truth)):
+            for index, image in enumerate(() if images is None else images):
+                self._picture(f"{name}-{index}.png", to_picture(image))
         self._picture(FIGURE, draw_figure(self._frames.chosen(), final, truth))
         if failure:
             raise ConfigError(failure)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.rule import Rule
@@ -9,13 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from textleak.report.facts import Facts
-from textleak.report.final import factor
+from textleak.report.final import add_outcome
 from textleak.report.live import clock_text, header_view
 from textleak.report.sparkline import objective_text, sparkline
-from textleak.vision.audit import ImageAudit
-from textleak.vision.reconstruction import ImageReconstruction
 from textleak.vision.report.preview import Gallery, decibels
 from textleak.vision.report.progress import ImageProgress
+from textleak.vision.report.record import ImageRecord, ImageRunRecord
 
 SHOWN = 8  # images of a batch that the live view shows
 
@@ -72,32 +73,27 @@ def plain_line(progress: ImageProgress) -> str:
     return "  ".join([*parts, "labels " + ", ".join(map(str, progress.labels))])
 
 
-def final_view(result: ImageReconstruction, scored: ImageAudit) -> RenderableType:
-    """Every image's scores, then what proves or spoils the result."""
+def final_view(record: ImageRunRecord) -> RenderableType:
+    """Every image's scores, then what every run's end says."""
+    known = any(image.mse is not None for image in record.images)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("image", "PSNR", "SSIM", "MSE", "label", "truth"):
+    scores = ("PSNR", "SSIM", "MSE") if known else ()
+    for name in ("image", *scores, "label", *(("truth",) if known else ())):
         table.add_column(name, justify="right")
-    for index, score in enumerate(scored.scores):
-        found, true = scored.recovered.classes[index], scored.truth.classes[index]
-        table.add_row(
-            str(index),
-            decibels(score.psnr),
-            "–" if score.ssim is None else f"{score.ssim:.3f}",
-            f"{score.mse:.2e}",
-            Text(str(found), "" if found == true else "red"),
-            str(true),
-        )
+    for index, image in enumerate(record.images):
+        wrong = image.label_match is False
+        label = Text(str(image.recovered_label), "red" if wrong else "")
+        true = "–" if image.reference_label is None else str(image.reference_label)
+        truth = (true,) if known else ()
+        table.add_row(str(index), *_scores(image), label, *truth)
     facts = Facts()
-    proof = "yes" if result.verified else f"no, {result.verdict.word}"
-    facts.add(
-        "verified",
-        f"{proof} (gradient error {result.gradient_error:.2g}{factor(result.verdict.scale)})",
-    )
-    facts.add("cost", f"{result.evaluations} evaluations, {result.seconds:.1f} s")
-    if result.interrupted:
-        facts.add("interrupted", "this is the best found so far", "yellow")
-    for note in result.candidate.notes:
-        facts.add("note", note)
-    for warning in result.warnings:
-        facts.add("warning", warning, "yellow")
+    add_outcome(facts, record, empty=not record.images)
     return Group(Rule(style="dim"), table, Text(), facts.grid)
+
+
+def _scores(image: ImageRecord) -> tuple[str, ...]:
+    if image.mse is None:
+        return ()
+    psnr = decibels(math.inf if image.psnr is None else image.psnr)
+    ssim = "–" if image.ssim is None else f"{image.ssim:.3f}"
+    return psnr, ssim, f"{image.mse:.2e}"
