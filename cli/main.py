@@ -101,10 +101,20 @@ def run(arguments: list[str]) -> int:
             raise
         place = "" if error.filename is None else f"{error.filename!r}: "
         return _complain(f"{place}{error.strerror or type(error).__name__}", 2)
+    except (MemoryError, RuntimeError) as error:
+        if debug or not _out_of_memory(error):
+            raise
+        return _complain("this needs more memory than there is: take fewer or less at a time", 2)
     except TyperException as error:
         return _complain(error.format_message().replace("\n", " "), error.exit_code)
     except (Abort, KeyboardInterrupt):
         return _complain("interrupted", 130)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; torch says so in words, and of sizes that no memory has as well."""
+    said = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
+    return isinstance(error, MemoryError) or any(words in str(error) for words in said)
 
 
 def _complain(message: str, code: int) -> int:

@@ -34,7 +34,7 @@ def unfit(
     """
     if isinstance(value, float) and not math.isfinite(value):
         return where, f"expected a finite number, got {value}"
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return where, "expected a whole number of at most 64 bits"
     inside: Any = ()
     if isinstance(value, dict):

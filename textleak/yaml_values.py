@@ -15,7 +15,7 @@ import yaml
 from yaml.constructor import ConstructorError
 
 DEEPEST = 20  # levels of nesting; a grid has five
-LOWEST, HIGHEST = -(2**63), 2**64 - 1  # what 64 bits hold, with a sign or without
+LOWEST, HIGHEST = -(2**63), 2**63 - 1  # what torch takes for a whole number
 MOST_CHARACTERS = 250_000  # of a text; more belongs into a file of sentences
 MOST_NODES = 50_000  # keys, values and list entries, those that an alias repeats counted again
 _LONGEST = 400  # digits of a number; the largest float has 309

@@ -148,3 +148,10 @@ def test_any_setting_is_read_or_refused(key: str, value: str) -> None:
     except ConfigError as error:
         said = str(error)
     assert said.startswith("--set")
+
+
+@pytest.mark.parametrize("count", [10**15, 10**18])
+def test_more_than_any_memory(textleak: Textleak, classifier_folder: str, count: int) -> None:
+    given = ("attack", "-a", "dlg", "-m", classifier_folder, "-s", TEXT, "--quiet")
+    outcome = textleak(*given, "--task", "classification", "--set", f"restarts={count}")
+    refused(outcome, "this needs more memory than there is")
