@@ -68,7 +68,7 @@ def capture(
     values = sum(gradient.numel() for gradient in update.gradients.values())
     size = sum(gradient.nbytes for gradient in update.gradients.values()) / 1e6
     say(f"{output}: {len(update.gradients)} gradients, {values:,} values, {size:.1f} MB")
-    say(update.metadata.threat_model.describe(loaded.task))
+    say(update.metadata.threat_model.describe(loaded.task.name))
     if update.metadata.privacy is not None:
         say(update.metadata.privacy.describe())
     if update.metadata.client_seeded:

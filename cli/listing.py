@@ -83,6 +83,12 @@ def _image_models() -> list[tuple[str, str]]:
     return rows
 
 
+def _tasks() -> list[tuple[str, str]]:
+    from textleak.tasks import TASKS, TEXT_TASKS
+
+    return [(name, _first_line(TASKS.load(name).__doc__)) for name in TEXT_TASKS]
+
+
 def _activations() -> list[tuple[str, str]]:
     from textleak.models.activations import ACTIVATIONS
 
@@ -116,6 +122,7 @@ KINDS: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "image-options": _image_options,
     "models": _models,
     "image-models": _image_models,
+    "tasks": _tasks,
     "activations": _activations,
     "presets": _presets,
     "grids": _grids,

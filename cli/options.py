@@ -63,8 +63,8 @@ NumLabels: TypeAlias = Annotated[
     int | None, _option("--num-labels", help="Classes of the classification head.", panel=MODEL)
 ]
 Task: TypeAlias = Annotated[
-    Literal["mlm", "classification"] | None,
-    _option("--task", help="What the client trains.", panel=MODEL),
+    str | None,
+    _option("--task", help="What the client trains; see textleak list tasks.", panel=MODEL),
 ]
 Device: TypeAlias = Annotated[str | None, _option("--device", help="cpu, cuda …", panel=MODEL)]
 Threads: TypeAlias = Annotated[

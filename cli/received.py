@@ -16,6 +16,7 @@ from textleak.defences import Defences
 from textleak.errors import ConfigError, DataError, ModelError, UpdateError
 from textleak.models import TextModel
 from textleak.models.loading import KNOWN
+from textleak.tasks import TASKS, TEXT_TASKS
 from textleak.update import SharedUpdate, UpdateMetadata, shared_names
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def read_update(path: Path, config: RunConfig, lengths: str | None) -> SharedUpd
     if granted.task is None:
         if "task" not in config.model_fields_set:
             raise UpdateError(
-                f"{str(path)!r} does not say its task: give --task mlm|classification"
+                f"{str(path)!r} does not say its task: give --task {'|'.join(TEXT_TASKS)}"
             )
         stated["task"] = config.task
     elif granted.task == "image":
@@ -119,7 +120,9 @@ def read_truth(path: Path | None, update: SharedUpdate) -> PrivateText | None:
     count = update.metadata.batch_size
     if count is not None and count != len(sentences):
         raise DataError(f"{str(path)!r} has {len(sentences)} sentences, the update's batch {count}")
-    return PrivateText(sentences, labels if update.metadata.task == "classification" else None)
+    task = update.metadata.task
+    labelled = task is not None and TASKS.load(task).labelled
+    return PrivateText(sentences, labels if labelled else None)
 
 
 def completed(config: RunConfig, update: SharedUpdate) -> RunConfig:

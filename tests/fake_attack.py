@@ -59,7 +59,7 @@ def guess(model: TextModel, update: SharedUpdate) -> TokenBatch:
     word = len(model.tokenizer) // 2
     ids = torch.full(mask.shape, word) * mask
     labels: torch.Tensor
-    if model.task == "mlm":
+    if model.task.bears == "places":
         labels = torch.full(mask.shape, IGNORED)
         labels[:, 1] = word
     else:

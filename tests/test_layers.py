@@ -48,7 +48,7 @@ GRAPH = {name: imports(name, path, KNOWN) for name, path in KNOWN.items()}
 
 def test_the_walk_sees_imports() -> None:
     assert "textleak.client.client" in reach("textleak.audit", GRAPH)
-    assert "textleak.models.batch" in GRAPH["textleak.attacks.base"]
+    assert "textleak.models.text_model" in GRAPH["textleak.attacks.base"]
 
 
 def test_no_attack_reaches_the_truth() -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textleak.bounds import MOST_DEFENCES, Classes, Seed, Threads, unfit
 from textleak.errors import ConfigError, unknown
+from textleak.tasks import TextTaskName
 from textleak.threat_model import Patterns, ThreatModel
 
 Labels = Literal["joint", "analytic", "known"]
@@ -57,7 +58,7 @@ class RunConfig(BaseModel):
     weights_seed: Seed = 0
     activation: str = "keep"
     num_labels: Classes | None = None
-    task: Literal["mlm", "classification"] = "mlm"
+    task: TextTaskName = "mlm"
     dropout: bool = False
     mask_rate: float = Field(default=0.15, gt=0, le=1)
     share: Patterns = ("*",)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from textleak.errors import UpdateError
+from textleak.tasks import TASKS
 
 if TYPE_CHECKING:
     from textleak.update import SharedUpdate, UpdateMetadata
@@ -45,9 +46,11 @@ def contradiction(facts: UpdateMetadata) -> str | None:
 
 def _wrong_labels(facts: UpdateMetadata) -> str | None:
     rows = facts.labels or ()
-    if any(label < 0 for row in rows for label in row):
+    about = None if facts.task is None else TASKS.load(facts.task)
+    bounded = about is None or about.bounded
+    if bounded and any(label < 0 for row in rows for label in row):
         return f"labels: expected 0 or more each, got {min(min(row) for row in rows if row)}"
-    if facts.task in ("classification", "image") and any(len(row) != 1 for row in rows):
+    if about is not None and about.one_class and any(len(row) != 1 for row in rows):
         wrong = next(row for row in rows if len(row) != 1)
         return f"labels: expected one class a sequence or image, got {_cut(wrong)}"
     return None
@@ -61,7 +64,8 @@ def _wrong_places(facts: UpdateMetadata) -> str | None:
             return f"masked_positions: expected 0 to {length - 1} each, got {_cut(row)}"
         if len(set(row)) != len(row):
             return f"masked_positions: expected each once, got {_cut(row)}"
-    if facts.labels is not None and facts.task == "mlm":
+    drawn = facts.task is not None and TASKS.load(facts.task).bears == "places"
+    if facts.labels is not None and drawn:
         for words, row in zip(facts.labels, rows, strict=False):
             if len(words) != len(row):
                 return f"labels: {len(words)} words for {len(row)} masked positions of a sequence"
@@ -73,19 +77,19 @@ def _cut(values: object) -> str:
     return text if len(text) <= 60 else text[:60] + "…"
 
 
-def check_within(facts: UpdateMetadata, *, labels: int, longest: int | None = None) -> None:
+def check_within(facts: UpdateMetadata, *, labels: int | None, longest: int | None = None) -> None:
     """Refuse facts that the model rules out.
 
     Args:
         facts: what the update says of itself.
-        labels: how many labels the model knows: classes, or words under masks.
+        labels: how many labels the model knows: classes, or words; None where they have no bound.
         longest: the most tokens that a sequence may have; None for images.
 
     Raises:
         UpdateError: a label or length that the model does not have.
     """
     highest = max((label for row in facts.labels or () for label in row), default=0)
-    if highest >= labels:
+    if labels is not None and highest >= labels:
         raise UpdateError(f"the update grants the label {highest}, the model has 0 to {labels - 1}")
     length = max(facts.lengths or (0,))
     if longest is not None and length > longest:

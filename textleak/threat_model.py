@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from textleak.bounds import MOST_PATTERNS
+from textleak.tasks import TASKS
 
 Patterns = Annotated[tuple[str, ...], Field(max_length=MOST_PATTERNS)]
 
@@ -58,9 +59,10 @@ class ThreatModel(BaseModel):
             "labels": self.labels,
             "masked positions": self.masked_positions,
         }
-        if task in ("classification", "image"):
+        about = None if task is None else TASKS.load(task)
+        if about is not None and about.bears != "places":
             del facts["masked positions"]
-        if task == "image":
+        if about is not None and not about.lengths:
             del facts["lengths"]
         known = ["model", "task", *(name for name, granted in facts.items() if granted)]
         hidden = [name for name, granted in facts.items() if not granted]

@@ -19,12 +19,12 @@ from textleak.consistency import contradiction
 from textleak.errors import ConfigError, DataError, UpdateError
 from textleak.paths import is_file
 from textleak.privacy import PrivacyGuarantee
+from textleak.tasks import TaskName
 from textleak.threat_model import ThreatModel
 from textleak.training import LocalSteps
 from textleak.writing import write_with
 
 HEADER_KEY = "textleak"
-Task = Literal["mlm", "classification", "image"]
 Side = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
 
 
@@ -78,11 +78,11 @@ class UpdateMetadata(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    task: Task | None = None
+    task: TaskName | None = None
     threat_model: ThreatModel = ThreatModel()
     batch_size: int | None = None
     lengths: tuple[int, ...] | None = None
-    labels: tuple[tuple[int, ...], ...] | None = None
+    labels: tuple[tuple[int | float, ...], ...] | None = None
     masked_positions: tuple[tuple[int, ...], ...] | None = None
     model: ModelRecipe | None = None
     defences: Annotated[tuple[str, ...], Field(max_length=MOST_DEFENCES)] = ()

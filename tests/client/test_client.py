@@ -60,7 +60,7 @@ def test_only_what_matches_is_shared(mlm: TextModel) -> None:
 def test_the_original_sentence_is_kept_as_it_was_before_masking(mlm: TextModel) -> None:
     private = Client(mlm, ClientOptions(mask_rate=1.0)).prepare(TEXTS)
     assert private.original_ids == [mlm.tokenizer(text)["input_ids"] for text in TEXTS]
-    assert private.batch.filled() == private.original_ids
+    assert mlm.task.filled(private.batch) == private.original_ids
 
 
 @pytest.mark.parametrize(

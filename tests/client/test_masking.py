@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textleak.client.masking import mask_tokens
 from textleak.models.batch import IGNORED
 from textleak.randomness import stream
+from textleak.tasks.masking import mask_tokens
 
 SPECIAL, MASK = {0, 2, 3, 4}, 4
 WORDS = torch.arange(5, 40)

@@ -14,7 +14,6 @@ from textleak.consistency import check_fits, check_lengths, check_within, workab
 from textleak.defences import Defences
 from textleak.events import Event, Finished, Iteration, OnEvent, Started
 from textleak.evidence.factor import upright
-from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate, Reconstruction
 from textleak.update import SharedUpdate
@@ -36,7 +35,8 @@ class Session(Run[Candidate, Event]):
     ) -> None:
         """Keep `candidate` as the best so far, and tell where the attack stands."""
         self.best = candidate
-        token_ids = candidate.batch.filled()
+        task = self.model.task
+        token_ids = task.filled(candidate.batch)
         self.emit(
             Iteration(
                 stage=stage,
@@ -47,7 +47,7 @@ class Session(Run[Candidate, Event]):
                 objective=candidate.objective,
                 token_ids=token_ids,
                 texts=[self.model.decode(ids) for ids in token_ids],
-                labels=label_texts(self.model, candidate.batch),
+                labels=task.texts(self.model.tokenizer, task.rows(candidate.batch)),
             )
         )
 
@@ -87,7 +87,11 @@ class Attack(ABC, Generic[OptionsT]):
             KeyboardInterrupt: interrupted before anything was found.
         """
         check_fits(update, model.parameters)
-        check_within(update.metadata, labels=model.label_count, longest=model.max_length)
+        check_within(
+            update.metadata,
+            labels=model.label_count if model.task.bounded else None,
+            longest=model.max_length,
+        )
         positions = model.family.embeddings.positions
         check_lengths(
             update.metadata, None if positions is None else positions.of(update.gradients)
@@ -124,31 +128,17 @@ class Attack(ABC, Generic[OptionsT]):
         """The algorithm: return the recovered batch, reporting through `session` on the way."""
 
 
-def batch_labels(batch: TokenBatch) -> list[list[int]]:
-    """Per sequence: the class, or the words under the masks."""
-    if batch.labels.dim() == 1:
-        return [[int(label)] for label in batch.labels]
-    return [row[row != IGNORED].tolist() for row in batch.labels]
-
-
-def label_texts(model: TextModel, batch: TokenBatch) -> list[list[str]]:
-    """`batch_labels` for people: words for masked-LM, the class's number, or ? where not known yet."""
-    labels = batch_labels(batch)
-    if model.task == "classification":
-        return [["?" if label == IGNORED else str(label) for label in row] for row in labels]
-    return [[str(model.tokenizer.convert_ids_to_tokens(label)) for label in row] for row in labels]
-
-
 def _reconstruction(
     name: str, session: Session, candidate: Candidate, verdict: Verdict, interrupted: bool
 ) -> Reconstruction:
-    token_ids = candidate.batch.filled()
+    task = session.model.task
+    token_ids = task.filled(candidate.batch)
     return Reconstruction(
         attack=name,
         candidate=candidate,
         token_ids=token_ids,
         texts=[session.model.decode(ids) for ids in token_ids],
-        labels=batch_labels(candidate.batch),
+        labels=task.rows(candidate.batch),
         evaluations=session.evaluations,
         seconds=session.seconds,
         gradient_error=verdict.error,

@@ -67,7 +67,7 @@ def _chance_error(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> 
     for _ in range(_DRAWS):
         labels = batch.labels
         ids = _redrawn(batch.input_ids, ~torch.isin(batch.input_ids, special), words, draw)
-        if labels.dim() == 2:
+        if batch.by_token and model.task.words:
             labels = _redrawn(labels, labels != IGNORED, words, draw)
         random = TokenBatch(ids, batch.attention_mask, labels)
         errors.append(verify(model, update, random).error)

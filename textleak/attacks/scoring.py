@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from textleak.gradients import Matcher, Recorder
-from textleak.models.batch import IGNORED, TokenBatch
+from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
 
 
@@ -37,17 +36,14 @@ class BatchScorer:
         device = self._model.device
         ids = torch.cat([batch.input_ids for batch in batches]).to(device)  # (R*B, T)
         mask = torch.cat([batch.attention_mask for batch in batches]).to(device)
+        batches = [self._model.task.relabelled(batch) for batch in batches]
         labels = torch.cat([batch.labels for batch in batches]).to(device)  # (R*B, T) or (R*B,)
 
         def forward(recorder: Recorder) -> Tensor:
             states = self._model.family.encode(input_ids=ids, attention_mask=mask)
-            targets = labels
-            if self._model.task == "mlm":
-                bearing = labels != IGNORED
-                states, targets = states[bearing], labels[bearing]  # (R*M, H)
-            logits = self._model.logits(states, mask)
-            losses = F.cross_entropy(logits, targets, reduction="none")
-            return losses.view(len(batches), -1).mean(1)
+            task = self._model.task
+            logits, targets = task.outputs(self._model, states, mask, labels)
+            return task.candidate_losses(logits, targets, len(batches))
 
         return self._matcher(
             forward,

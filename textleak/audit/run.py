@@ -113,7 +113,7 @@ def audit_client(
                 spent = time.perf_counter() - started
                 results.append(failed_update(model, error, spent, private.original_ids))
             else:
-                labels = private.batch.labels.tolist() if model.task == "classification" else None
+                labels = private.batch.labels.tolist() if model.task.one_class else None
                 results.append(score(model, found, private.original_ids, labels))
             watcher.scored(results[-1])
             if results[-1].reconstruction.interrupted:

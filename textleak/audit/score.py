@@ -55,7 +55,7 @@ def _sequence(
         recovered=model.decode(ids),
         recovered_ids=ids,
         confidence=frame.inner(confidence[at]) if at < len(confidence) else [],
-        label=found.labels[at][0] if model.task == "classification" and found.labels else None,
+        label=found.labels[at][0] if model.task.one_class and found.labels else None,
         verdict=found.verdict.parts[at],
     )
 

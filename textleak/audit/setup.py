@@ -22,6 +22,7 @@ from textleak.metrics.sentence import SentenceFrame
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.report.header import RunHeader, versions
 from textleak.report.pieces import Pieces
+from textleak.tasks import TASKS
 from textleak.update import UpdateMetadata
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # those that hold numbers and run what attacks need
@@ -43,7 +44,7 @@ def private_text(config: RunConfig) -> list[PrivateText]:
         labels = labels or from_file
     else:
         sentences = list(config.sentences)
-    if config.task == "mlm":
+    if not TASKS.load(config.task).labelled:
         labels = None
     if labels is not None and len(labels) != len(sentences):
         raise DataError(f"expected {len(sentences)} classes, one a sentence, got {len(labels)}")
@@ -172,7 +173,7 @@ def run_header(
         weights=recipe.weights,
         weights_seed=recipe.weights_seed,
         activation=recipe.activation,
-        task=model.task,
+        task=model.task.name,
         threat_model=said.threat_model,
         defences=said.defences,
         privacy=said.privacy,

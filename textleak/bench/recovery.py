@@ -34,6 +34,7 @@ from textleak.client import ClientOptions
 from textleak.events import OnEvent
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.reconstruction import Reconstruction
+from textleak.tasks import TASKS, TEXT_TASKS
 from textleak.threat_model import ThreatModel
 from textleak.update import SharedUpdate
 
@@ -132,7 +133,7 @@ def batches_of(rows: Sequence[Row], size: int, count: int, task: str) -> list[Pr
     while len(order) >= size and len(batches) < count:
         for start in range(0, len(order) - size + 1, size):
             part = order[start : start + size]
-            classes = [int(row["label"]) for row in part] if task == "classification" else None
+            classes = [int(row["label"]) for row in part] if TASKS.load(task).labelled else None
             batches.append(PrivateText([row["text"] for row in part], classes))
         draw.shuffle(order)
     return batches[:count]
@@ -204,7 +205,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     made = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     made.add_argument("--data", type=Path, required=True)
-    made.add_argument("--task", choices=("classification", "mlm"), default="classification")
+    made.add_argument("--task", choices=TEXT_TASKS, default="classification")
     made.add_argument("--model", default="minilm")
     made.add_argument("--attack", default="subspace")
     made.add_argument("--options", default="{}", help="the attack's options as JSON")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from textleak.client.masking import mask_tokens
 from textleak.client.reading import half_character
 from textleak.defences import Defences, Memory
 from textleak.errors import DataError
-from textleak.models.batch import IGNORED, TokenBatch
+from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.randomness import derived, stream
+from textleak.tasks.base import Chances, Label
 from textleak.threat_model import ThreatModel
 from textleak.training import TrainingPlan, train
 from textleak.update import SharedUpdate, UpdateMetadata, check_shareable, shared_names
@@ -80,9 +81,9 @@ class Client:
         self._exchanges = 0
 
     def prepare(
-        self, sentences: Sequence[str], labels: Sequence[int] | None = None
+        self, sentences: Sequence[str], labels: Sequence[Label] | None = None
     ) -> PrivateBatch:
-        """Tokenize and mask (masked-LM) or label (classification) one batch of sentences.
+        """Tokenize one batch of sentences, and mask or label it as the task does.
 
         Raises:
             DataError: an empty or too long sentence, or labels that do not fit.
@@ -90,22 +91,9 @@ class Client:
         encoded = self._tokenize(sentences)
         input_ids, attention_mask = encoded["input_ids"], encoded["attention_mask"]
         original = TokenBatch(input_ids, attention_mask, torch.zeros(0)).rows()
-        if self.model.task == "classification":
-            classes = self._classes(labels, len(sentences))
-            return PrivateBatch(TokenBatch(input_ids, attention_mask, classes), original)
-        tokenizer = self.model.tokenizer
-        special = set(tokenizer.all_special_ids)
-        corrupted, targets = mask_tokens(
-            input_ids,
-            special=special - {tokenizer.unk_token_id},
-            mask_id=int(tokenizer.mask_token_id),
-            words=torch.tensor([i for i in range(len(tokenizer)) if i not in special]),
-            draws=stream(self.options.seed, "client", "masks"),
-            rate=self.options.mask_rate,
-        )
-        if not bool((targets != IGNORED).any()):
-            raise DataError("no token of the batch can be masked: expected a word in a sentence")
-        return PrivateBatch(TokenBatch(corrupted, attention_mask, targets), original)
+        chances = Chances(partial(stream, self.options.seed, "client"), self.options.mask_rate)
+        fed = self.model.task.batch(self.model, input_ids, attention_mask, labels, chances)
+        return PrivateBatch(fed, original)
 
     def share(self, private: PrivateBatch) -> SharedUpdate:
         """One exchange: what the client's training gives and its defences let out.
@@ -153,31 +141,16 @@ class Client:
         encoded = self.model.tokenizer(list(sentences), padding=True, return_tensors="pt")
         return dict(encoded)
 
-    def _classes(self, labels: Sequence[int] | None, count: int) -> torch.Tensor:
-        classes = int(self.model.module.config.num_labels)  # type: ignore[union-attr, arg-type]
-        if labels is None:
-            return stream(self.options.seed, "client", "classes").below(classes, count)
-        if len(labels) != count:
-            raise DataError(f"expected {count} labels, one a sentence, got {len(labels)}")
-        if not all(0 <= label < classes for label in labels):
-            raise DataError(f"labels must lie between 0 and {classes - 1}, got {list(labels)}")
-        return torch.tensor(list(labels))
-
     def _metadata(self, private: PrivateBatch, plan: TrainingPlan) -> UpdateMetadata:
         batch, granted = private.batch, self.threat_model
-        if self.model.task == "mlm":
-            bearing = [row.ne(IGNORED).nonzero().flatten().tolist() for row in batch.labels]
-            words = [batch.labels[i, at].tolist() for i, at in enumerate(bearing)]
-        else:
-            bearing = None
-            words = [[int(label)] for label in batch.labels]
+        bearing, labels = self.model.task.places(batch), self.model.task.rows(batch)
         return UpdateMetadata(
             **self.defences.facts(plan, seeded=self.options.seed is not None),
-            task=self.model.task,
+            task=self.model.task.name,
             threat_model=granted,
             batch_size=len(batch.input_ids) if granted.batch_size else None,
             lengths=tuple(batch.lengths) if granted.lengths else None,
-            labels=tuple(map(tuple, words)) if granted.labels else None,
+            labels=tuple(map(tuple, labels)) if granted.labels else None,
             masked_positions=tuple(map(tuple, bearing))
             if granted.masked_positions and bearing is not None
             else None,

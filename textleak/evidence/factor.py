@@ -32,10 +32,10 @@ def turned(model: TextModel, update: SharedUpdate) -> bool:
     more, two are none of a single sequence's.
     """
     bias = model.family.head.output.bias_of(update.gradients)
-    few = update.metadata.batch_size not in (None, 1) or bias is None or len(bias) < 3
-    if few and model.task != "mlm":
+    alone = model.task.one_class and update.metadata.batch_size in (None, 1)
+    if bias is None or not (model.task.words or (alone and len(bias) > 2)):
         return False
-    return bias is not None and _negative(bias)
+    return _negative(bias)
 
 
 def _negative(bias: Tensor) -> bool:

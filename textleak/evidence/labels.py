@@ -8,6 +8,10 @@ import torch
 from torch import Tensor
 
 from textleak.evidence.factor import oddness
+from textleak.models.batch import IGNORED, TokenBatch
+from textleak.models.inputs import inputs_of
+from textleak.models.text_model import TextModel
+from textleak.update import SharedUpdate
 
 _WHOLE = 0.05  # how far from whole numbers counts may lie
 _CLEAR = 1e-3  # the same of a fitted factor: single precision leaves 1e-5
@@ -46,6 +50,30 @@ def logit_gradients(weight: Tensor, bias: Tensor | None, pooled: Tensor) -> Tens
         targets = torch.cat([targets, bias.double()[:, None] * one[0]], 1)
     solution: Tensor = torch.linalg.lstsq(features.T, targets.T, driver="gelsd").solution
     return solution
+
+
+def evident_labels(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> TokenBatch:
+    """The batch with the labels that the gradient of the head's last layer shows for its words.
+
+    Of tasks that do not hide where loss is borne; the batch as it is where that gradient is not shared.
+    """
+    output = model.family.head.output
+    weight = output.of(update.gradients)
+    if weight is None:
+        return batch
+    on_device = batch.to(model.device)
+    with torch.no_grad(), inputs_of(output.layer) as features:
+        logits, _ = model.task.outputs(
+            model, model.encode(on_device), on_device.attention_mask, on_device.labels
+        )
+    bias = output.bias_of(update.gradients)
+    slopes = logit_gradients(weight, bias, features[0].flatten(0, -2).cpu())
+    targets = model.task.read(logits.cpu(), slopes)
+    if not batch.by_token:
+        return TokenBatch(batch.input_ids, batch.attention_mask, targets)
+    labels = batch.labels.clone()
+    labels[labels != IGNORED] = targets
+    return TokenBatch(batch.input_ids, batch.attention_mask, labels)
 
 
 def class_counts(

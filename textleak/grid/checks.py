@@ -15,6 +15,7 @@ from textleak.grid.config import AttackEntry, GridConfig, ModelEntry
 from textleak.grid.texts import LoadedTexts, load_texts
 from textleak.models import ModelOptions
 from textleak.models.inspection import ModelFacts, inspect_model
+from textleak.tasks import TASKS
 from textleak.threat_model import ThreatModel
 from textleak.update import shared_names
 
@@ -112,7 +113,7 @@ def _misfit(texts: LoadedTexts, facts: ModelFacts, task: str) -> str | None:
             return (
                 f"text {number} has {len(ids)} tokens, the model takes at most {facts.max_length}"
             )
-    if task == "classification" and texts.labels is not None:
+    if TASKS.load(task).one_class and texts.labels is not None:
         wrong = [label for label in texts.labels if not 0 <= label < facts.num_labels]
         if wrong:
             return f"labels must lie between 0 and {facts.num_labels - 1}, got {wrong[0]}"

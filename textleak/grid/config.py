@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from textleak.bounds import MOST_DEFENCES, Classes, Seed, Threads
 from textleak.config import Labels
+from textleak.tasks import TextTaskName
 from textleak.threat_model import Patterns
 
 NO_DEFENCE = "none"
@@ -182,7 +183,7 @@ class GridConfig(BaseModel):
     texts: Annotated[tuple[TextSet, ...], BeforeValidator(_texts), Field(min_length=1)]
     batch_sizes: Axis[Annotated[int, Field(ge=1)]] = (1,)
     models: Axis[Annotated[ModelEntry, BeforeValidator(_named)]] = (ModelEntry(name="minilm"),)
-    tasks: Axis[Literal["mlm", "classification"]] = ("mlm",)
+    tasks: Axis[TextTaskName] = ("mlm",)
     attacks: Axis[Annotated[AttackEntry, BeforeValidator(_named)]] = (AttackEntry(name="dlg"),)
     defences: Axis[
         Annotated[tuple[str, ...], BeforeValidator(_specs), Field(max_length=MOST_DEFENCES)]

@@ -18,6 +18,7 @@ from textleak.config import RunConfig
 from textleak.errors import ConfigError
 from textleak.grid.config import GridConfig, defence_title, share_title
 from textleak.grid.texts import LoadedTexts
+from textleak.tasks import TASKS
 
 # What changes how a run is shown or how fast it is, and not what it finds.
 _NOT_IN_KEY = {"every", "threads", "sentences", "classes", "file", "batch_size"}
@@ -122,7 +123,9 @@ def plan_runs(
                     cell = Cell(texts=part.title, index=index, batch_size=size, seed=seed, **names)
                     private = dict(
                         sentences=tuple(sentences),
-                        classes=None if labels is None or task == "mlm" else tuple(labels),
+                        classes=None
+                        if labels is None or not TASKS.load(task).labelled
+                        else tuple(labels),
                         client_seed=seed + index if config.client_seeded else None,
                     )
                     runs.append(_run(cell, base, private, config.time_limit))

@@ -18,7 +18,6 @@ from textleak.grid.plan import GridRun
 from textleak.grid.results import GridRecord
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.report.record import run_record
-from textleak.update import Task
 
 KEPT = 2  # models that a worker keeps; runs come sorted by model
 
@@ -77,7 +76,7 @@ def _limited(seconds: float | None) -> Iterator[None]:
 
 
 @lru_cache(maxsize=KEPT)
-def _model(options: ModelOptions, task: Task) -> TextModel:
+def _model(options: ModelOptions, task: str) -> TextModel:
     return load_model(options, task)
 
 

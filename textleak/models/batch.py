@@ -18,8 +18,8 @@ class TokenBatch:
     Attributes:
         input_ids: (B, T) token ids, padded.
         attention_mask: (B, T) ones at tokens, zeros at padding.
-        labels: masked-LM: (B, T) word ids, IGNORED where no loss is taken;
-            classification: (B,) class indices.
+        labels: as the task has them: (B, T) ids of words or of tokens' classes, IGNORED where no
+            loss is taken; (B,) class indices; or (B, C) numbers of whole sequences.
     """
 
     input_ids: Tensor
@@ -38,6 +38,11 @@ class TokenBatch:
         return TokenBatch(self.input_ids[at], self.attention_mask[at], self.labels[at])
 
     @property
+    def by_token(self) -> bool:
+        """Whether labels stand at tokens, (B, T); whole sequences' numbers are floating."""
+        return self.labels.dim() == 2 and not self.labels.is_floating_point()
+
+    @property
     def lengths(self) -> list[int]:
         """Tokens of each sequence, special tokens included."""
         return [int(n) for n in self.attention_mask.sum(1)]
@@ -45,13 +50,6 @@ class TokenBatch:
     def rows(self) -> list[list[int]]:
         """The token ids of each sequence without its padding."""
         return [row[:n].tolist() for row, n in zip(self.input_ids, self.lengths, strict=True)]
-
-    def filled(self) -> list[list[int]]:
-        """The token ids of each sequence, the masked-LM labels put in at their places."""
-        if self.labels.dim() == 1:
-            return self.rows()
-        ids = torch.where(self.labels == IGNORED, self.input_ids, self.labels)
-        return [row[:n].tolist() for row, n in zip(ids, self.lengths, strict=True)]
 
 
 def length_mask(lengths: Sequence[int]) -> Tensor:

@@ -2,62 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import PretrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from textleak.errors import ModelError
-from textleak.update import Task
 
-# The heads whose training loss is not the task's, by the ends of transformers' names for them.
-OTHER_LOSSES: dict[str, tuple[str, ...]] = {
-    "classification": (
-        "ForTokenClassification",
-        "ForQuestionAnswering",
-        "ForMultipleChoice",
-        "ForNextSentencePrediction",
-    ),
-    "mlm": ("ForCausalLM", "LMHeadModel"),
-}
 _POOLER = ".pooler"  # made anew like a head: masked-LM does without, classification trains it
 
 
-def check_loss(name: str, config: PretrainedConfig, task: Task) -> None:
-    """Refuse a configuration that asks for another loss than the one that is audited.
-
-    Raises:
-        ModelError: the folder trains something else than `task`.
-    """
-    for architecture in config.architectures or ():
-        if architecture.endswith(OTHER_LOSSES.get(task, ())):
-            raise ModelError(
-                f"{name!r} is a {architecture}, whose loss is not that of the task {task!r}"
-            )
-    if task != "classification":
-        return
-    kind = config.problem_type
-    if kind not in (None, "single_label_classification"):
-        raise ModelError(
-            f"{name!r} is trained by {kind} (its problem_type): only single-label classification is "
-            "audited"
-        )
-    if len(config.id2label or ()) < 2:
-        raise ModelError(
-            f"{name!r} has one label, which transformers takes for regression: only single-label "
-            "classification is audited"
-        )
-
-
-def check_tokenizer(name: str, tokenizer: PreTrainedTokenizerBase, task: Task) -> None:
+def check_tokenizer(name: str, tokenizer: PreTrainedTokenizerBase, needed: Sequence[str]) -> None:
     """Refuse a tokenizer without the tokens that frame, fill and mask sentences.
 
     Raises:
         ModelError: one is missing.
     """
-    needed = ["cls", "sep", "pad", *(["mask"] if task == "mlm" else [])]
     lacking = [kind for kind in needed if getattr(tokenizer, f"{kind}_token_id") is None]
     if lacking:
         raise ModelError(

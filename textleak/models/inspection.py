@@ -12,14 +12,14 @@ from textleak.models.activations import check_activation
 from textleak.models.families import Family, family_class, family_of
 from textleak.models.loading import (
     PACKAGED,
-    TASK_CLASSES,
     ModelOptions,
+    auto_class,
     load_model,
     read_source,
     source_of,
 )
 from textleak.models.presets import SIZES
-from textleak.update import Task
+from textleak.tasks import text_task
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ModelFacts:
     num_labels: int
 
 
-def inspect_model(options: ModelOptions, task: Task) -> ModelFacts:
+def inspect_model(options: ModelOptions, task: str) -> ModelFacts:
     """The facts of the model that `load_model` would give.
 
     Weights are loaded only where they come from a folder or the Hub, to know that they are there.
@@ -57,7 +57,7 @@ def inspect_model(options: ModelOptions, task: Task) -> ModelFacts:
     tokenizer, config = read_source(source_of(options.name), options)
     family_class(config)
     with torch.device("meta"):
-        module = TASK_CLASSES[task].from_config(config, attn_implementation="eager")
+        module = auto_class(text_task(task)).from_config(config, attn_implementation="eager")
     return _facts(module, tokenizer, family_of(module))
 
 

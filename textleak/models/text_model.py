@@ -8,12 +8,12 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
-from textleak.models.batch import IGNORED, TokenBatch
+from textleak.models.batch import TokenBatch
 from textleak.models.families import Family, family_of
-from textleak.update import ModelRecipe, Task
+from textleak.tasks.base import TextTask
+from textleak.update import ModelRecipe
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class TextModel:
     Attributes:
         module: the transformers model; eager attention, evaluation mode.
         tokenizer: its tokenizer.
-        task: `"mlm"` or `"classification"`.
+        task: what is trained, and by which loss.
         recipe: how to load it again.
         notes: what a reader of results must know of the weights.
     """
 
     module: nn.Module
     tokenizer: PreTrainedTokenizerBase
-    task: Task
+    task: TextTask
     recipe: ModelRecipe
     notes: tuple[str, ...] = field(default=())
 
@@ -61,29 +61,17 @@ class TextModel:
 
     @property
     def label_count(self) -> int:
-        """How many labels there are: classes, or words under masks."""
-        if self.task == "mlm":
-            return len(self.word_table)
-        return int(self.module.config.num_labels)  # type: ignore[union-attr, arg-type]
+        """How many labels there are: classes, numbers, or words."""
+        return self.task.width(self)
 
     def loss(self, batch: TokenBatch) -> Tensor:
-        """The training loss of `batch`: mean cross-entropy over masked positions or sequences."""
+        """The training loss of `batch`, as its task takes it."""
         batch = batch.to(self.device)
-        states = self.encode(batch)
-        if self.task == "mlm":
-            bearing = batch.labels != IGNORED  # (B, T)
-            return F.cross_entropy(self.logits(states[bearing]), batch.labels[bearing])
-        return F.cross_entropy(self.logits(states, batch.attention_mask), batch.labels)
+        return self.task.loss(self, self.encode(batch), batch)
 
     def encode(self, batch: TokenBatch) -> Tensor:
         """Last hidden states (B, T, H) of a batch on the model's device."""
         return self.family.encode(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
-
-    def logits(self, states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Logits (n, V) of masked-LM states (n, H); or logits (N, C) of encoded (N, T, H)."""
-        if self.task == "mlm":
-            return self.family.word_logits(states)
-        return self.family.class_logits(states, attention_mask)
 
     def decode(self, ids: list[int]) -> str:
         """The text of token ids, special tokens left out but [MASK] and [UNK] shown."""

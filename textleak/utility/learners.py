@@ -85,7 +85,9 @@ class TextLearner(Learner):
         right = 0
         for start in range(0, len(self.tested), _CHUNK):
             batch = self._batch(self.tested[start : start + _CHUNK]).to(self.model.device)
-            logits = self.model.logits(self.model.encode(batch), batch.attention_mask)
+            logits, _ = self.model.task.outputs(
+                self.model, self.model.encode(batch), batch.attention_mask, batch.labels
+            )
             right += int((logits.argmax(1) == batch.labels).sum())
         return right / len(self.tested)
 

@@ -49,7 +49,7 @@ def own_parts(
 ) -> Own:
     """Look at the recovered batch sequence by sequence."""
     names = witnesses(model, list(update.gradients), options.witnesses, options.small)
-    count = len(batch.labels) if batch.labels.dim() == 1 else int((batch.labels != IGNORED).sum())
+    count = len(batch.labels) if not batch.by_token else int((batch.labels != IGNORED).sum())
     share = 1 / max(count, 1)
     parts = sequence_parts(model, batch, names, share, words=True)
     return Own(model, update, batch, gradients, units, names, parts, share)

@@ -57,7 +57,7 @@ class Neighbourhood:
             fixed, self._barred = torch.cat([fixed, mask]), torch.cat([self._barred, mask])
         self.free = ~torch.isin(batch.input_ids, fixed) & batch.attention_mask.bool()  # (B, T)
         wanted = batch.input_ids[self.free]
-        if batch.labels.dim() == 2:
+        if batch.by_token and model.task.words:
             wanted = torch.cat([wanted, batch.labels[batch.labels != IGNORED]])
         self._nearest = self._nearest_words(wanted)
 
@@ -92,15 +92,13 @@ class Neighbourhood:
         return Neighbour(row, changed, (at, at + 1), "swapped words")
 
     def _label(self, row: int) -> Neighbour | None:
-        batch = self._batch.take([row])
-        labels = batch.labels.clone()
-        if labels.dim() == 1:
-            classes = int(self._model.module.config.num_labels)  # type: ignore[union-attr, arg-type]
-            # Of two classes and one sequence each gives the other's gradient, but for a factor.
-            if classes < 2 or (classes == 2 and len(self._batch.labels) == 1):
+        batch, task = self._batch.take([row]), self._model.task
+        if task.bears != "places":
+            other = task.other(self._model, batch.labels, len(self._batch.labels) == 1)
+            if other is None:
                 return None
-            labels[0] = (labels[0] + 1) % classes
-            return Neighbour(row, replace(batch, labels=labels), (), "another class")
+            return Neighbour(row, replace(batch, labels=other), (), "another class")
+        labels = batch.labels.clone()
         bearing = (labels[0] != IGNORED).nonzero().flatten().tolist()
         if not bearing:
             return None
@@ -111,7 +109,7 @@ class Neighbourhood:
     def _lengths(self, row: int) -> list[Neighbour]:
         batch = self._batch
         length = batch.lengths[row]
-        bearing = batch.labels[row] != IGNORED if batch.labels.dim() == 2 else None
+        bearing = batch.labels[row] != IGNORED if batch.by_token else None
         free = self.free[row] if bearing is None else self.free[row] & ~bearing
         places = free.nonzero().flatten()
         if not len(places):
@@ -121,14 +119,17 @@ class Neighbourhood:
         changes = [([*order[:at], *order[at + 1 :]], "a word less")]
         if length < self._model.max_length:
             changes.append(([*order[: at + 1], at, *order[at + 1 :]], "a word more"))
-        return [Neighbour(row, _reordered(batch, row, kept), (at,), what) for kept, what in changes]
+        return [
+            Neighbour(row, self._model.task.relabelled(_reordered(batch, row, kept)), (at,), what)
+            for kept, what in changes
+        ]
 
     def _with_words(self, row: int, words: dict[int, int]) -> TokenBatch:
         batch = self._batch.take([row])
         ids = batch.input_ids.clone()
         for place, word in words.items():
             ids[0, place] = word
-        return replace(batch, input_ids=ids)
+        return self._model.task.relabelled(replace(batch, input_ids=ids))
 
     def _nearest_words(self, ids: Tensor) -> dict[int, tuple[int, float]]:
         """For each word the nearest other one and its distance."""
@@ -153,7 +154,7 @@ def _reordered(batch: TokenBatch, row: int, order: Sequence[int]) -> TokenBatch:
     """One sequence with its places taken in another order."""
     ids = batch.input_ids[row, list(order)][None]
     labels = batch.labels[row : row + 1]
-    if batch.labels.dim() == 2:
+    if batch.by_token:
         labels = batch.labels[row, list(order)][None].clone()
     return TokenBatch(ids, torch.ones_like(ids), labels)
 
@@ -163,7 +164,7 @@ def stacked(batches: Sequence[TokenBatch], pad: int) -> TokenBatch:
     width = max(batch.input_ids.shape[1] for batch in batches)
 
     def wide(values: Tensor, filling: int) -> Tensor:
-        if values.dim() == 1:
+        if values.dim() == 1 or values.is_floating_point():
             return values
         return torch.nn.functional.pad(values, (0, width - values.shape[1]), value=filling)
 

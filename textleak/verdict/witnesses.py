@@ -70,7 +70,7 @@ def sequence_parts(
     """
     layers = list(dict.fromkeys(name.rsplit(".", 1)[0] for name in names))
     bearing = batch.labels != IGNORED
-    units = int(bearing.sum()) if batch.labels.dim() == 2 else len(batch.labels)
+    units = int(bearing.sum()) if batch.by_token else len(batch.labels)
     table = model.module.get_input_embeddings() if words else None  # type: ignore[operator]
     with _watched(model.module, layers, table) as (inputs, outputs), torch.enable_grad():
         loss = model.loss(batch) * (units * share)
@@ -81,7 +81,7 @@ def sequence_parts(
         for key, slope in zip(keys, found, strict=True)
     }
     at_words = slopes.pop("", None)
-    rows = bearing.nonzero()[:, 0] if batch.labels.dim() == 2 else None
+    rows = bearing.nonzero()[:, 0] if batch.by_token else None
     count = len(batch.input_ids)
     return Parts(
         {layer: _by_sequence(inputs[layer], count, rows) for layer in layers},

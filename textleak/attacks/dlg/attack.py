@@ -22,6 +22,7 @@ from textleak.attacks.dlg.moves import Place, free_places
 from textleak.attacks.dlg.options import DlgOptions, DlgPaperOptions
 from textleak.attacks.scoring import BatchScorer
 from textleak.decoding import Nearest
+from textleak.evidence.labels import evident_labels
 from textleak.evidence.spans import row_span
 from textleak.gradients import MATCHERS, Distance, Matcher
 from textleak.models.batch import TokenBatch
@@ -152,6 +153,7 @@ class Discrete:
             facts,
             BatchScorer(model, matcher, options.chunk),
             None if dense_gradient is None else row_span([dense_gradient]),
+            lambda batch: evident_labels(model, update, batch),
             lambda batch: explains(model, update, batch),
             self._on_sweep,
         )

@@ -23,7 +23,9 @@ def decode(
     found = objective.dummy.nearest(inputs, max(KEPT, nearest))
     ids = facts.frame.clone()
     ids[facts.free] = found.ids[:, 0]
-    batch = TokenBatch(ids, facts.attention_mask, objective.labels.decide(labels))
+    batch = objective.model.task.relabelled(
+        TokenBatch(ids, facts.attention_mask, objective.labels.decide(labels))
+    )
     return with_neighbours(batch, value, found, facts.free), found
 
 

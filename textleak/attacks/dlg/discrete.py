@@ -48,6 +48,7 @@ class Search:
         scorer: the true objective of whole batches.
         head_span: the row space of the head's first dense layer: the states that bore loss
             (masked-LM, where that gradient is shared).
+        evident: the batch with the labels that its words' head gradients show.
         solved: whether a batch's gradient is the shared one, to rounding.
         on_sweep: told of every sweep's outcome and of the evaluations it took.
     """
@@ -58,11 +59,13 @@ class Search:
         facts: Facts,
         scorer: BatchScorer,
         head_span: Span | None,
+        evident: Callable[[TokenBatch], TokenBatch],
         solved: Callable[[TokenBatch], bool],
         on_sweep: Callable[[Scored, int], None],
     ) -> None:
         self._model, self._facts, self._scorer = model, facts, scorer
         self._head_span, self._solved, self._on_sweep = head_span, solved, on_sweep
+        self._evident = evident
         self._places = free_places(facts.free)
 
     def settle(self, starts: Sequence[TokenBatch], lists: dict[Place, list[int]]) -> Scored:
@@ -72,6 +75,7 @@ class Search:
             starts: batches to begin from; the best one by the objective is taken.
             lists: the words to try at each free place.
         """
+        starts = [self._model.task.relabelled(batch) for batch in starts]
         starts = [*starts, *(self._relabelled(batch) for batch in starts)]
         values = self._scorer(starts)
         current = Scored(starts[int(values.argmin())], float(values.min()))
@@ -84,12 +88,22 @@ class Search:
                 better = self._sweep(current, self._swaps(current))
             if better is None:
                 break
-            current = better
+            current = self._better_labels(better)
         return current
 
+    def _better_labels(self, current: Scored) -> Scored:
+        """The batch with evident labels, where these come closer: numbers have no moves."""
+        if self._model.task.bears == "places" or self._model.task.one_class:
+            return current
+        batch = self._evident(current.batch)
+        value = float(self._scorer([batch])[0])
+        return Scored(batch, value) if value < current.value else current
+
     def _relabelled(self, batch: TokenBatch) -> TokenBatch:
-        """The masked-LM labels put at the places that most likely bore loss."""
-        if self._head_span is None or batch.labels.dim() == 1:
+        """The labels that the head's gradients show: of masked-LM at the places that likely bore loss."""
+        if self._model.task.bears != "places":
+            return self._evident(batch)
+        if self._head_span is None:
             return batch
         words = batch.labels[batch.labels != IGNORED]
         labels = torch.full_like(batch.labels, IGNORED)
@@ -121,9 +135,11 @@ class Search:
         return [moves[int(i)] for i in order]
 
     def _labels(self, current: Scored) -> list[Move]:
-        if self._model.task == "classification":
-            classes = int(self._model.module.config.num_labels)  # type: ignore[union-attr, arg-type]
-            return list(class_moves(current.batch, classes))
+        task, labels = self._model.task, current.batch.labels
+        if task.one_class:
+            return list(class_moves(current.batch, self._model.label_count))
+        if task.bears != "places":
+            return [Move(labels=(change,)) for change in task.moves(self._model, labels)]
         count = int((current.batch.labels != IGNORED).sum())
         return list(label_moves(current.batch, self._likely(current.batch)[: count + _SPARE]))
 

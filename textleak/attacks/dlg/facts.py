@@ -56,7 +56,7 @@ def gather_facts(model: TextModel, update: SharedUpdate, options: MatchingOption
     """
     lengths = _lengths(model, update)
     frame = _frame(model, lengths)
-    words = standing_words(model.tokenizer, masks=model.task == "mlm")
+    words = standing_words(model.tokenizer, masks=model.task.bears == "places")
     used = None
     table = model.family.embeddings.words.of(update.gradients)
     if options.words == "gradient" and table is not None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torch.nn import functional as F
 
 from textleak.attacks.dlg.facts import Facts, position_norms
+from textleak.attacks.dlg.items import SoftLabels, open_labels
 from textleak.attacks.dlg.options import MatchingOptions
 from textleak.errors import UpdateError
 from textleak.evidence.masked_words import masked_count, masked_words
@@ -23,21 +22,6 @@ _PRIOR = 2.0  # how strongly the position gradient's norms lean the masked posit
 _JITTER = 0.3  # so that restarts differ
 _BARRED = -1e4  # a logit that means "not here"
 _SPREAD = 4  # places considered for every masked one, when the prior tells them apart
-
-
-class SoftLabels(Protocol):
-    """Soft labels of R dummy batches as variables (R, size)."""
-
-    size: int
-
-    def start(self, restarts: int) -> Tensor:
-        """The variables to begin with, (R, size)."""
-
-    def loss(self, states: Tensor, variables: Tensor) -> Tensor:
-        """The loss of each dummy batch, (R,), from its hidden states (R*B, T, H)."""
-
-    def decide(self, variables: Tensor) -> Tensor:
-        """Hard labels from one batch's variables (size,), shaped as in TokenBatch."""
 
 
 Simplex = Callable[[Tensor], Tensor]
@@ -71,8 +55,8 @@ def make_labels(
     granted = update.metadata.labels
     if options.labels == "known" and granted is None:
         raise UpdateError("labels 'known' needs labels in the update: expected them to be granted")
-    if model.task == "classification":
-        return _class_labels(model, update, facts, options)
+    if model.task.bears != "places":
+        return open_labels(model, update, facts, options)
     prior = _prior(model, update, facts, options)
     if options.labels == "known" and granted is not None:
         words = torch.tensor([word for row in granted for word in row])
@@ -160,40 +144,6 @@ class VocabularyLabels:
         return places.softmax(1), self._simplex(words.reshape(-1, *self._shape))
 
 
-class ClassLabels:
-    """One label a sequence: fixed where known, otherwise soft, as in DLG (eq. 4).
-
-    Args:
-        known: (B,) classes, or None to optimise logits (B, C).
-    """
-
-    def __init__(self, model: TextModel, facts: Facts, classes: int, known: Tensor | None) -> None:
-        self._model, self._mask, self._known = model, facts.attention_mask, known
-        self._shape = (facts.sequences, classes)
-        self.size = 0 if known is not None else facts.sequences * classes
-
-    def start(self, restarts: int) -> Tensor:
-        """The variables to begin with, (R, size)."""
-        return torch.randn(restarts, self.size)
-
-    def loss(self, states: Tensor, variables: Tensor) -> Tensor:
-        """The loss of each dummy batch, (R,), from its hidden states (R*B, T, H)."""
-        mask = self._mask.repeat(len(variables), 1).to(states.device)
-        logits = self._model.logits(states, mask)
-        scores = logits.log_softmax(-1).view(-1, *self._shape)  # (R, B, C)
-        if self._known is not None:
-            target = F.one_hot(self._known, self._shape[1]).to(scores)
-        else:
-            target = variables.view(-1, *self._shape).softmax(-1)
-        return -(target * scores).sum(-1).mean(1)
-
-    def decide(self, variables: Tensor) -> Tensor:
-        """Hard labels (B,) from one batch's variables (size,)."""
-        return (
-            self._known if self._known is not None else variables.view(self._shape).argmax(1).cpu()
-        )
-
-
 def assignment(logits: Tensor, sweeps: int = 8) -> Tensor:
     """Sinkhorn: (R, N, M) weights, each of the M columns summing to 1, each row to 1 at the most.
 
@@ -223,7 +173,7 @@ def place_logits(model: TextModel, facts: Facts, states: Tensor, likely: Tensor)
     """The head's logits at the likely free places, (R, L, V), from hidden states (R*B, T, H)."""
     restarts = len(states) // facts.sequences
     chosen = states.view(restarts, -1, *states.shape[1:])[:, facts.free][:, likely]  # (R, L, H)
-    logits = model.logits(chosen.flatten(0, 1))
+    logits = model.family.word_logits(chosen.flatten(0, 1))
     return logits.view(restarts, len(likely), -1)
 
 
@@ -235,19 +185,6 @@ def place_labels(facts: Facts, likely: Tensor, scores: Tensor, words: Tensor) ->
     labels = torch.full_like(facts.frame, IGNORED)
     labels[facts.free] = flat
     return labels
-
-
-def _class_labels(
-    model: TextModel, update: SharedUpdate, facts: Facts, options: MatchingOptions
-) -> ClassLabels:
-    classes = int(model.module.config.num_labels)  # type: ignore[union-attr, arg-type]
-    granted, known = update.metadata.labels, None
-    bias = model.family.head.output.bias_of(update.gradients)
-    if options.labels == "known" and granted is not None:
-        known = torch.tensor([row[0] for row in granted])
-    elif options.labels == "analytic" and facts.sequences == 1 and bias is not None:
-        known = bias.argmin().reshape(1)  # softmax - one-hot is negative at the label alone
-    return ClassLabels(model, facts, classes, known)
 
 
 def _count(model: TextModel, update: SharedUpdate, facts: Facts) -> int:

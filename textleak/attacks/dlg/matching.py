@@ -10,7 +10,7 @@ from torch import Tensor
 
 from textleak.attacks.dlg.dummy import Dummy
 from textleak.attacks.dlg.facts import Facts
-from textleak.attacks.dlg.labels import SoftLabels
+from textleak.attacks.dlg.items import SoftLabels
 from textleak.attacks.dlg.options import DlgOptions
 from textleak.gradients import Matcher, Recorder, value_and_slope
 from textleak.models.text_model import TextModel

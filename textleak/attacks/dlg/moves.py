@@ -24,7 +24,7 @@ class Move:
     """
 
     words: tuple[tuple[Place, int], ...] = ()
-    labels: tuple[tuple[Place, int], ...] = ()
+    labels: tuple[tuple[Place, float], ...] = ()
 
     @property
     def touched(self) -> set[tuple[str, Place]]:

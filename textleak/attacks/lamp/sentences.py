@@ -91,7 +91,7 @@ class Sentences:
         ids = facts.frame.clone()
         ids[facts.free] = objective.dummy.nearest(inputs, 1).ids[:, 0]
         batch = TokenBatch(ids, facts.attention_mask, objective.labels.decide(labels))
-        return self._model.decode(batch.filled()[sentence])
+        return self._model.decode(self._model.task.filled(batch)[sentence])
 
     def _values(self, points: Tensor) -> Tensor:
         self._session.evaluations += len(points)

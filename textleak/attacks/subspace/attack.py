@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from textleak.attacks.base import Attack, Session
-from textleak.attacks.subspace.finish import finish_classification, finish_masked
+from textleak.attacks.subspace.finish import FINISHES
 from textleak.attacks.subspace.rounds import Sentence, remainder, solve_round
 from textleak.attacks.subspace.sentences import pad_sentences
+from textleak.errors import UpdateError
 from textleak.evidence.first_layer import FirstLayer
-from textleak.models.batch import IGNORED, TokenBatch
+from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.reconstruction import Candidate
 from textleak.update import SharedUpdate
@@ -41,6 +41,8 @@ class Subspace(Attack[SubspaceOptions]):
 
     def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
         """Evidence, sentences, what they leave of the update, and so on; then labels."""
+        if model.task.bears not in FINISHES:
+            raise UpdateError(f"subspace does not read labels of {model.task.name}: try dlg")
         layer = FirstLayer.of(model)
         sentences: list[Sentence] = []
         stages: list[str] = []
@@ -79,8 +81,7 @@ class Subspace(Attack[SubspaceOptions]):
             guessed = [(frame, [0.0, 0.0])]
         confidence = {ids: weights for ids, weights in guessed if ids not in sentences}
         confidence.update({ids: [1.0] * len(ids) for ids in sentences})
-        finish = finish_masked if model.task == "mlm" else finish_classification
-        return finish(model, update, confidence, tuple(stages))
+        return FINISHES[model.task.bears](model, update, confidence, tuple(stages))
 
 
 def _unlabelled(
@@ -88,6 +89,5 @@ def _unlabelled(
 ) -> Candidate:
     """Sentences whose labels are not looked for yet; the share of contexts that none explains."""
     ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
-    shape = ids.shape if model.task == "mlm" else ids.shape[:1]
-    batch = TokenBatch(ids, mask, torch.full(shape, IGNORED))
+    batch = TokenBatch(ids, mask, model.task.unlabelled(ids))
     return Candidate(batch, [[1.0] * len(row) for row in sentences], unexplained)

@@ -98,7 +98,8 @@ def _input_slopes(model: TextModel, sentences: list[tuple[int, ...]]) -> Tensor:
     handle = norm.layer.register_forward_pre_hook(keep)
     try:
         with torch.enable_grad():
-            logits = model.logits(model.family.encode(input_ids=ids, attention_mask=mask), mask)
+            states = model.family.encode(input_ids=ids, attention_mask=mask)
+            logits = model.family.class_logits(states, mask)
     finally:
         handle.remove()
     slopes = [
@@ -120,7 +121,7 @@ def deflated(
 
     def linear() -> Tensor:
         states = model.family.encode(input_ids=ids, attention_mask=mask)
-        return (model.logits(states, mask) * weights).sum()
+        return (model.family.class_logits(states, mask) * weights).sum()
 
     own = parameter_gradients(model.module, linear, list(update.gradients))
     left = {name: g - own[name] for name, g in update.gradients.items()}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch.nn import functional as F
 
 from textleak.attacks.subspace.sentences import pad_sentences
-from textleak.evidence.labels import class_counts, logit_gradients
+from textleak.evidence.labels import class_counts, evident_labels, logit_gradients
 from textleak.evidence.masks import label_counts, loss_bearing
 from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.inputs import inputs_of
@@ -19,7 +19,7 @@ from textleak.update import SharedUpdate
 Sentence = tuple[int, ...]
 
 
-def finish_classification(
+def finish_sequences(
     model: TextModel,
     update: SharedUpdate,
     confidence: Mapping[Sentence, list[float]],
@@ -30,8 +30,12 @@ def finish_classification(
     ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
     classifier = model.family.head.output
     with torch.no_grad(), inputs_of(classifier.layer) as states:
-        logits = model.logits(model.family.encode(input_ids=ids, attention_mask=mask), mask)
+        encoded = model.family.encode(input_ids=ids, attention_mask=mask)
+        logits = model.family.class_logits(encoded, mask)
     weight = classifier.of(update.gradients)
+    if not model.task.one_class:
+        batch = evident_labels(model, update, TokenBatch(ids, mask, model.task.unlabelled(ids)))
+        return Candidate(batch, list(confidence.values()), 0.0, notes=stages)
     granted = update.metadata.batch_size
     if granted is not None and granted < len(sentences):
         granted = None  # it is contradicted by what was found
@@ -99,3 +103,9 @@ def finish_masked(
             labels[row, place] = words[min(copy, len(words) - 1)]
     batch = TokenBatch(ids[order], mask[order], labels)
     return Candidate(batch, [sure[s] for s, _ in rows], 0.0, notes=stages)
+
+
+Finish = Callable[
+    [TextModel, SharedUpdate, Mapping[Sentence, list[float]], tuple[str, ...]], Candidate
+]
+FINISHES: dict[str, Finish] = {"sequences": finish_sequences, "places": finish_masked}

@@ -96,8 +96,10 @@ def solve_round(
     if alone:
         assembly.proven = [alone]
     elif not full:
-        thrifty = known is None and model.task == "classification" and len(found.deltas) > 0
-        _search(pairs, assembly, tell, model.task, attempts, len(found.deltas) > 0, thrifty)
+        thrifty = known is None and model.task.one_class and len(found.deltas) > 0
+        _search(
+            pairs, assembly, tell, model.task.one_class, attempts, len(found.deltas) > 0, thrifty
+        )
     sentences = [pairs.sentence(chosen) for chosen in assembly.proven]
     every = tokens_of(pairs, assembly) == span.rank and not full and not span.noisy
     complete = bool(alone) or every
@@ -118,7 +120,7 @@ def _search(
     pairs: Pairs,
     assembly: Assembly,
     tell: Callable[[Assembly], None],
-    task: str,
+    deflates: bool,
     attempts: int,
     exact: bool,
     thrifty: bool,
@@ -133,7 +135,7 @@ def _search(
     if not (assembly.proven and exact):
         tries = _NOISY_TRIES if noisy else None
         assemble_by_words(pairs, tell, begin=assembly, again=not exact and not noisy, tries=tries)
-    elif task == "mlm" and not noisy:
+    elif not deflates and not noisy:
         # Its sentences cannot be taken off the update, so twins must show by their open pairs.
         assemble_by_words(pairs, tell, begin=assembly)
 
@@ -163,7 +165,7 @@ def remainder(
         sentences: all that were found.
         outcome: of the first round, which saw the whole update.
     """
-    if model.task != "classification":
+    if not model.task.one_class:
         return None
     settled = outcome.found.pairs[: len(outcome.found.deltas)]
     gradients = fit_logit_gradients(model, sentences, settled, outcome.found.deltas)

@@ -1,0 +1,236 @@
+"""What is asked of a training task: its labels, its loss, and what an attack may make soft."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from textleak.errors import ConfigError, ModelError
+from textleak.models.batch import IGNORED, TokenBatch
+from textleak.randomness import Stream
+
+if TYPE_CHECKING:
+    from textleak.models.text_model import TextModel
+
+Label = int | float | Sequence[int] | Sequence[float]  # of one sequence, as people give it
+Bears = Literal["sequences", "tokens", "places"]
+
+
+class Task:
+    """What can be said of a task, whatever it is trained on.
+
+    Attributes:
+        name: as in options and files.
+        bears: what bears loss: every sequence once, every token, or places that the client draws.
+        labelled: labels are given by people, with the text.
+        one_class: a sequence or image has one label, its class.
+        lengths: examples have lengths.
+        bounded: labels are numbers from 0 to the model's width.
+    """
+
+    name: ClassVar[str]
+    bears: ClassVar[Bears] = "sequences"
+    labelled: ClassVar[bool] = True
+    one_class: ClassVar[bool] = False
+    lengths: ClassVar[bool] = True
+    bounded: ClassVar[bool] = True
+
+
+class ImageTask(Task):
+    """Images and their classes."""
+
+    name = "image"
+    one_class = True
+    lengths = False
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """How a cross-entropy is taken, as torch has it.
+
+    Attributes:
+        reduction: mean or sum over what bears loss.
+        smoothing: how much of each target is spread over all labels.
+        weights: of each class; the mean is then weighted.
+    """
+
+    reduction: Literal["mean", "sum"] = "mean"
+    smoothing: float = 0.0
+    weights: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Chances:
+    """What a client draws while it prepares a batch.
+
+    Attributes:
+        stream: the source of randomness for a purpose.
+        mask_rate: the fraction of tokens that masked-LM predicts.
+    """
+
+    stream: Callable[[str], Stream]
+    mask_rate: float = 0.15
+
+
+class TextTask(Task, ABC):
+    """A task of language models; the defaults are those of a cross-entropy over classes.
+
+    Args:
+        options: how the loss is taken.
+
+    Attributes:
+        auto_class: transformers' class that loads a model with this task's head.
+        refused: how transformers' names of heads end that are trained with another loss; what has no
+            trained head at all may be given any.
+        words: labels are words of the vocabulary.
+        tokens_needed: the special tokens that a tokenizer must have.
+    """
+
+    auto_class: ClassVar[str]
+    refused: ClassVar[tuple[str, ...]]
+    words: ClassVar[bool] = False
+    tokens_needed: ClassVar[tuple[str, ...]] = ("cls", "sep", "pad")
+
+    def __init__(self, options: LossOptions | None = None) -> None:
+        self.options = options or LossOptions()
+        if self.options.weights is not None and self.words:
+            raise ConfigError(f"{self.name} has words for labels: class weights do not apply")
+
+    def check(self, name: str, config: PretrainedConfig) -> None:
+        """Refuse a model whose configuration asks for another loss.
+
+        Raises:
+            ModelError: the folder is trained for something else.
+        """
+        for architecture in config.architectures or ():
+            if architecture.endswith(self.refused):
+                raise ModelError(
+                    f"{name!r} is a {architecture}, whose loss is not that of the task {self.name!r}"
+                )
+
+    @abstractmethod
+    def batch(
+        self,
+        model: TextModel,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        given: Sequence[Label] | None,
+        chances: Chances,
+    ) -> TokenBatch:
+        """What a client feeds the model for sentences (B, T): labels as given, or drawn.
+
+        Raises:
+            DataError: labels that do not fit.
+        """
+
+    @abstractmethod
+    def width(self, model: TextModel) -> int:
+        """How many numbers the logits of one item have."""
+
+    @abstractmethod
+    def outputs(
+        self, model: TextModel, states: Tensor, attention_mask: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (n, C) and targets of what bears loss, in the batch's order, from states (B, T, H)."""
+
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss of each item, (n,), with class weights but before any mean."""
+        return F.cross_entropy(
+            logits,
+            targets,
+            weight=self._weights(logits),
+            label_smoothing=self.options.smoothing,
+            reduction="none",
+        )
+
+    def candidate_losses(self, logits: Tensor, targets: Tensor, candidates: int) -> Tensor:
+        """The loss of each of R batches of equal size, (R,), from all their items in order."""
+        losses = self.losses(logits, targets).view(candidates, -1)
+        if self.options.reduction == "sum":
+            return losses.sum(1)
+        weights = self._weights(logits)
+        if weights is None:
+            return losses.mean(1)
+        return losses.sum(1) / weights[targets].view(candidates, -1).sum(1)
+
+    def loss(self, model: TextModel, states: Tensor, batch: TokenBatch) -> Tensor:
+        """The training loss of a batch from its states (B, T, H)."""
+        logits, targets = self.outputs(model, states, batch.attention_mask, batch.labels)
+        return self.candidate_losses(logits, targets, 1)[0]
+
+    def _weights(self, like: Tensor) -> Tensor | None:
+        given = self.options.weights
+        return None if given is None else torch.tensor(given).to(like)
+
+    def soft(self, variables: Tensor) -> Tensor:
+        """Free variables (..., C) as soft targets."""
+        return variables.softmax(-1)
+
+    def soft_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss of items (...,) at soft targets (..., C)."""
+        return -(targets * logits.log_softmax(-1)).sum(-1)
+
+    def fixed(self, targets: Tensor, width: int) -> Tensor:
+        """Known targets (n,) as soft ones, (n, C)."""
+        return F.one_hot(targets, width)
+
+    def hard(self, targets: Tensor) -> Tensor:
+        """Labels (n,) of soft targets (n, C)."""
+        return targets.argmax(-1)
+
+    def rows(self, batch: TokenBatch) -> list[list[Any]]:
+        """Of each sequence what its label is, in a list."""
+        return [[label] for label in batch.labels.tolist()]
+
+    def places(self, batch: TokenBatch) -> list[list[int]] | None:
+        """Of each sequence where it bears loss; None where that is no secret."""
+        return None
+
+    def filled(self, batch: TokenBatch) -> list[list[int]]:
+        """The original token ids of each sequence, without padding."""
+        return batch.rows()
+
+    def texts(self, tokenizer: PreTrainedTokenizerBase, rows: list[list[Any]]) -> list[list[str]]:
+        """Labels for people; ? where one is not known yet."""
+        return [["?" if label == IGNORED else str(label) for label in row] for row in rows]
+
+    def unlabelled(self, ids: Tensor) -> Tensor:
+        """Labels of sequences (B, T) of which none is known yet."""
+        return torch.full(ids.shape[:1], IGNORED)
+
+    def relabelled(self, batch: TokenBatch) -> TokenBatch:
+        """The batch with labels that follow from its words, where labels do."""
+        return batch
+
+    def known(self, rows: Sequence[Sequence[Any]]) -> Tensor:
+        """Targets of all items in order, from the labels that an update grants."""
+        return torch.tensor([label for row in rows for label in row])
+
+    def read(self, logits: Tensor, slopes: Tensor) -> Tensor:
+        """Targets (n, ...) that the loss's gradients at logits show; both (n, C).
+
+        A mean cross-entropy over n items has the slope (p - y) / n.
+        """
+        likely: Tensor = logits.double().softmax(-1) - len(logits) * slopes
+        return likely.argmax(-1)
+
+    def moves(self, model: TextModel, labels: Tensor) -> list[tuple[tuple[int, ...], float]]:
+        """Small changes of a batch's labels: where, and what stands there then."""
+        return []
+
+    def other(self, model: TextModel, labels: Tensor, alone: bool) -> Tensor | None:
+        """Labels (1, ...) of one sequence with another label; None where no update could tell.
+
+        Args:
+            model: the public model.
+            labels: the sequence's.
+            alone: it is the only one of its batch.
+        """
+        return None
