@@ -98,7 +98,7 @@ def judge(
         word = "consistent" if error == 0 else "unexplained"
         return alike(word, count, error, ZERO, scale=scale)  # type: ignore[arg-type]
     special = torch.tensor(sorted(set(model.tokenizer.all_special_ids)))
-    words = torch.tensor([word for row in batch.filled() for word in row])
+    words = torch.tensor([word for row in model.task.filled(batch) for word in row])
     if not len(words) or bool(torch.isin(words, special).all()):
         return alike("unexplained", count, error, NOTHING, scale=scale)
     if not found.holds(chosen) or found.units is None:
@@ -196,7 +196,7 @@ def _other_class_plainer(
     With p - e_1 = -(p_0 / p_1) (p - e_0) the two classes' gradients are one but for a factor: the
     words are told apart, the class is by the factor alone.
     """
-    if model.task != "classification" or len(batch.labels) != 1:
+    if not model.task.one_class or len(batch.labels) != 1:
         return False
     if int(model.module.config.num_labels) != 2:  # type: ignore[union-attr, arg-type]
         return False
