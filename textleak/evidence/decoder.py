@@ -8,10 +8,13 @@ p_m = softmax(E t_m + b), so absent words (D_v = 0) determine the t_m, and these
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from textleak.evidence.conjugate import steps_by_products
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ def decoder_part(
     table: Tensor,
     bias: Tensor,
     rounds: int = 12,
+    most: int = 2000,
 ) -> DecoderPart:
     """Solve for the decoder's inputs.
 
@@ -101,6 +105,7 @@ def decoder_part(
         table: (V, H) the tied table's weights.
         bias: (V,) the decoder's bias.
         rounds: at most this many alternations.
+        most: absent words whose rows are looked at; each gives M equations for at most M^2 unknowns.
     """
     m = len(span)
     labels = masked_words(bias_gradient, m)
@@ -109,7 +114,7 @@ def decoder_part(
     rows = (gradient @ span.T.to(gradient.dtype)).double()  # (V, M)
     words = (table @ span.T.to(table.dtype)).double()
     b = bias.double()
-    absent = _sample_absent(bias_gradient, present, labels, 60 * m + 600)
+    absent = _sample_absent(bias_gradient, present, labels, min(60 * m + 600, most))
     problem = _Mixture(rows[absent] * m, bias_gradient.double()[absent] * m, words, b, absent)
     known = -m * rows[clean]  # (c, M)
     rest = torch.zeros(0, m).double()
@@ -196,11 +201,19 @@ class _Mixture:
         words: (V, M) all words' embeddings.
         bias: (V,) decoder bias.
         absent: (A,) their ids.
+        direct: up to how many unknowns the normal equations are written down.
     """
 
     def __init__(
-        self, rows: Tensor, sums: Tensor, words: Tensor, bias: Tensor, absent: Tensor
+        self,
+        rows: Tensor,
+        sums: Tensor,
+        words: Tensor,
+        bias: Tensor,
+        absent: Tensor,
+        direct: int = 600,
     ) -> None:
+        self.direct = direct
         self.rows, self.sums, self.words, self.bias = rows, sums, words, bias
         self.absent = absent
         # Relative weights: words of small probability carry as much as others.
@@ -236,10 +249,9 @@ class _Mixture:
         target, _ = self.left(known)
         damping, value = 1e-3, self._value(target, rest)
         for _ in range(steps):
-            gram, slope = self._normal(target, rest)
+            solve = self._steps(target, rest)
             while damping < 1e4:
-                ridge = torch.diag(gram.diagonal().clamp_min(1e-300)) * damping
-                step = torch.linalg.solve(gram + ridge, slope).view_as(rest)
+                step = solve(damping)
                 trial = self._value(target, rest + step)
                 if trial < value:
                     gain, rest, value = 1 - trial / value, rest + step, trial
@@ -255,6 +267,22 @@ class _Mixture:
     def _value(self, target: Tensor, rest: Tensor) -> float:
         p = self._probabilities(rest)[:, self.absent]
         return float(((target - p.T @ rest) * self.weights[:, None]).square().sum())
+
+    def _steps(self, target: Tensor, rest: Tensor) -> Callable[[float], Tensor]:
+        """The step (k, M) of Gauss-Newton for a damping: exact, or by products where it is large."""
+        if rest.numel() > self.direct:
+            full = self._probabilities(rest)
+            p = full[:, self.absent] * self.weights
+            misfit = target * self.weights[:, None] - p.T @ rest
+            return steps_by_products(p, full @ self.words, self.words[self.absent], rest, misfit)
+        gram, slope = self._normal(target, rest)
+
+        def solve(damping: float) -> Tensor:
+            ridge = torch.diag(gram.diagonal().clamp_min(1e-300)) * damping
+            step: Tensor = torch.linalg.solve(gram + ridge, slope).view_as(rest)
+            return step
+
+        return solve
 
     def _normal(self, target: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
         full = self._probabilities(rest)

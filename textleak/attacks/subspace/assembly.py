@@ -100,6 +100,7 @@ class Effort:
 THRIFTY = Effort(
     attempts=1, patience=6
 )  # where what was found can be taken off and makes it easier
+NOISY = Effort(attempts=2)  # where the gradient's check has the last word
 
 
 def assemble(
@@ -218,6 +219,7 @@ def assemble_by_words(
     begin: Assembly | None = None,
     again: bool = True,
     tries: int | None = None,
+    patience: int | None = None,
 ) -> Assembly:
     """Find the sentences of a batch where few pairs are settled: try each word at each place.
 
@@ -230,6 +232,8 @@ def assemble_by_words(
         begin: what was found before.
         again: go on to words that found sentences hold, as long as contexts are unaccounted for.
         tries: how many places of a word to try, in the order of the pairs; all by default.
+        patience: how many attempts may fail before the first sentence is proven; all by default. Where
+            pruning or noise leaves no sentence to be proven, each would take as long and give nothing.
     """
     assembly = begin or Assembly()
     framed = (pairs.frame.first, pairs.frame.last)
@@ -239,6 +243,9 @@ def assemble_by_words(
             continue
         for e in np.flatnonzero(pairs.words == word).tolist()[:tries]:
             if tokens_of(pairs, assembly) >= pairs.span.rank:
+                return assembly
+            misses = len(assembly.attempted)
+            if patience is not None and not assembly.proven and misses >= patience:
                 return assembly
             if _try(pairs, assembly, e, 0, np.random.default_rng(0)):
                 if report:

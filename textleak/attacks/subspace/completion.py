@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from textleak.attacks.subspace.nonnegative import nonnegative_least_squares
@@ -57,7 +58,9 @@ def flow_constraints(pairs: Pairs, seeds: Sequence[int]) -> tuple[Array, Array]:
 def linearised(query: Query, y: Array) -> tuple[Array, Array]:
     """Jacobian (K, E) and error (K,) of the measurements of a query's context at membership y."""
     total = query.weights @ y  # (h,)
-    heads = query.measured @ y / total[:, None]  # (h, K)
+    heads = (torch.from_numpy(query.measured) @ torch.from_numpy(y)).numpy() / total[
+        :, None
+    ]  # (h, K)
     value = heads.sum(0) - query.target
     jacobian = np.einsum("hke,h->ke", query.measured, 1 / total)
     jacobian -= (heads / total[:, None]).T @ query.weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from textleak.attacks.subspace.pairs import Array
@@ -24,17 +25,18 @@ def nonnegative_least_squares(
     Returns:
         (E,) the solution.
     """
-    columns = matrix.shape[1]
+    rows, columns = matrix.shape
     lengths = np.maximum(np.linalg.norm(matrix, axis=0), 1e-300)
     matrix = matrix / lengths
+    normal = _Normal(matrix, target, whole=columns <= 4 * rows)
     passive = np.zeros(columns, dtype=bool)
     x = np.zeros(columns)
     if support is not None and len(support):
         passive[support] = True
-        x = _settle(matrix, target, passive, x)
+        x = _settle(normal, passive, x)
     tolerance = 1e-10 * float(np.abs(matrix.T @ target).max(initial=1e-300))
     for attempt in range(3 * columns):
-        slope = matrix.T @ (target - matrix @ x)
+        slope = normal.slope(x)
         slope[passive] = -np.inf
         best = float(slope.max())
         if best <= tolerance:
@@ -42,20 +44,53 @@ def nonnegative_least_squares(
         # All steep columns enter at once; one at a time later on, which cannot cycle.
         entering = slope >= (0.5 * best if attempt < 50 else best)
         passive |= entering
-        x = _settle(matrix, target, passive, x)
+        x = _settle(normal, passive, x)
         if attempt >= 50 and not (passive & entering).any():
             break  # entered and left at once: rounding
     return np.asarray(x / lengths)
 
 
-def _settle(matrix: Array, target: Array, passive: NDArray[np.bool_], x: Array) -> Array:
+class _Normal:
+    """The normal equations of least squares on any of the columns.
+
+    Args:
+        matrix: (R, E).
+        target: (R,).
+        whole: make all products of columns once; of many more columns than rows few are ever needed.
+    """
+
+    def __init__(self, matrix: Array, target: Array, whole: bool) -> None:
+        self._matrix = torch.from_numpy(np.ascontiguousarray(matrix))
+        self._target = torch.from_numpy(target)
+        self._sums = self._matrix.T @ self._target
+        self._gram = self._matrix.T @ self._matrix if whole else None
+
+    def slope(self, x: Array) -> Array:
+        """How much every column would still take off what x leaves; (E,)."""
+        left = self._target - self._matrix @ torch.from_numpy(x)
+        return np.asarray((self._matrix.T @ left).numpy())
+
+    def solve(self, chosen: NDArray[np.intp]) -> Array:
+        """The coefficients of the chosen columns; a trace of a ridge keeps them finite."""
+        at = torch.from_numpy(chosen)
+        if self._gram is None:
+            part = self._matrix[:, at]
+            gram = part.T @ part
+        else:
+            gram = self._gram[at][:, at]
+        gram.diagonal().mul_(1 + 1e-13)
+        factor, failed = torch.linalg.cholesky_ex(gram)
+        sums = self._sums[at]
+        if int(failed):
+            return np.asarray(torch.linalg.solve(gram, sums).numpy())
+        return np.asarray(torch.cholesky_solve(sums[:, None], factor)[:, 0].numpy())
+
+
+def _settle(normal: _Normal, passive: NDArray[np.bool_], x: Array) -> Array:
     """Least squares on the passive columns; those that would turn negative leave (in place)."""
     while True:
         chosen = np.flatnonzero(passive)
-        part = matrix[:, chosen]
-        gram = part.T @ part
-        gram[np.diag_indices_from(gram)] *= 1 + 1e-13
-        solution = np.linalg.solve(gram, part.T @ target)
+        solution = normal.solve(chosen)
         if len(solution) == 0 or solution.min() > 0:
             x = np.zeros_like(x)
             x[chosen] = solution

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from textleak.attacks.subspace.assembly import (
+    NOISY,
     THRIFTY,
     Assembly,
     Effort,
@@ -24,6 +25,7 @@ from textleak.attacks.subspace.candidates import (
 )
 from textleak.attacks.subspace.deflation import FITS, deflated, fit_logit_gradients
 from textleak.attacks.subspace.pairs import Frame, Pairs
+from textleak.attacks.subspace.threads import one_thread
 from textleak.evidence.first_layer import FirstLayer
 from textleak.models.text_model import TextModel
 from textleak.update import SharedUpdate
@@ -53,6 +55,7 @@ class Outcome:
     stages: list[str]
 
 
+@one_thread()
 def solve_round(
     model: TextModel,
     update: SharedUpdate,
@@ -130,11 +133,13 @@ def _search(
         assemble(pairs, tell, effort=THRIFTY, begin=assembly)
         if assembly.proven:
             return
-    assemble(pairs, tell, effort=Effort(attempts), begin=assembly)
     noisy = pairs.span.noisy
+    patience = NOISY.patience if noisy else None
+    assemble(pairs, tell, effort=NOISY if noisy else Effort(attempts), begin=assembly)
     if not (assembly.proven and exact):
         tries = _NOISY_TRIES if noisy else None
-        assemble_by_words(pairs, tell, begin=assembly, again=not exact and not noisy, tries=tries)
+        again = not exact and not noisy
+        assemble_by_words(pairs, tell, begin=assembly, again=again, tries=tries, patience=patience)
     elif not deflates and not noisy:
         # Its sentences cannot be taken off the update, so twins must show by their open pairs.
         assemble_by_words(pairs, tell, begin=assembly)
