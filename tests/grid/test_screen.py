@@ -83,7 +83,8 @@ def test_an_estimate_says_what_it_rests_on(prepared: Callable[..., PreparedGrid]
     )
     costs.add(done(runs[0], 3.0))
     assert costs.estimate(runs[1:]).describe(1) == (
-        "about 9 s on 1 worker (3 from runs measured here)"
+        "about 9 s on 1 worker (1 from runs measured here; 2 from recorded costs, good to a factor"
+        " of a few)"
     )
     assert costs.estimate([]).describe(1) == "nothing left to run"
     unknown = Costs({}).estimate(runs)
@@ -98,3 +99,46 @@ def test_a_descent_is_estimated_by_its_options(
     runs = prepared(attacks=[attack]).runs
     estimate = Costs({("mlm", "mlm"): 10_800_000}).estimate(runs)
     assert estimate.seconds == pytest.approx(len(runs) * 0.15 * iterations * 2)
+
+
+def test_a_defended_update_costs_what_its_costliest_defence_makes_of_it(
+    prepared: Callable[..., PreparedGrid],
+) -> None:
+    costs = Costs({("mlm", "mlm"): 10_800_000})
+    defences = [[], ["clip:norm=1", "prune:ratio=0.5"], ["clip:norm=1"]]
+    clean, pruned, clipped = (
+        costs.of(prepared(attacks=["subspace"], defences=[d]).runs[0])[0] for d in defences
+    )
+    assert clean is not None
+    assert pruned is not None
+    assert pruned > 2 * clean
+    assert clipped == clean
+
+
+def test_what_runs_take_corrects_the_costs_of_those_like_them(
+    prepared: Callable[..., PreparedGrid],
+) -> None:
+    runs = prepared(attacks=["dlg", "subspace"], defences=[[], ["gaussian:std=0.01"]]).runs
+    costs = Costs({("mlm", "mlm"): 10_800_000})
+    before = {run.key: costs.of(run)[0] or 0.0 for run in runs}
+    done_one = next(r for r in runs if (r.cell.attack, r.cell.defence) == ("subspace", "none"))
+    costs.add(done(done_one, 5 * before[done_one.key]))
+    for run in runs:  # the machine is five times as slow as the one of the records
+        assert costs.of(run)[0] == pytest.approx(5 * before[run.key])
+    noisy = next(r for r in runs if r.cell.attack == "subspace" and r.cell.defence != "none")
+    costs.add(done(noisy, before[noisy.key]))
+    assert costs.of(noisy) == (pytest.approx(before[noisy.key]), True)
+    assert costs.of(done_one) == (pytest.approx(5 * before[done_one.key]), True)
+
+
+def test_a_run_that_takes_longer_than_it_should_takes_nothing_off_the_others(
+    progress: GridProgress,
+) -> None:
+    clock = progress.clock
+    assert isinstance(clock, Clock)
+    for run in progress.runs[:2]:
+        progress.begin(run)
+        progress.end(done(run, 10.0))
+    progress.begin(progress.runs[2])
+    clock.now = 1000.0
+    assert progress.left() == "5 s"  # the fourth, by two workers

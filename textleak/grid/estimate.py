@@ -9,7 +9,7 @@ from statistics import fmean
 
 from textleak.audit.setup import build_attack
 from textleak.config import RunConfig
-from textleak.grid.plan import GridRun
+from textleak.grid.plan import Cell, GridRun
 from textleak.grid.results import GridRecord
 
 # Seconds for one sentence on minilm, one core: means of CoLA sentences. Scaled to another model by
@@ -19,8 +19,23 @@ RECORDED_STEP = {"tag": 0.15, "cosine": 0.08, "lamp": 0.09}  # of one iteration 
 # Batches of 1, 2 and 4 CoLA sentences took dlg 17, 122 and 1,259 s each, one core, other work beside.
 RECORDED_GROWTH = {"dlg": 3.0, "dlg-paper": 3.0}
 RECORDED_SIZE = 10.8e6
+# What a defended update costs the attacks that solve it, in clean ones.
+RECORDED_DEFENCE = {
+    "subspace": {
+        "prune": 10.0,
+        "topk": 10.0,
+        "gaussian": 5.0,
+        "laplacian": 5.0,
+        "dpsgd": 5.0,
+        "fp16": 2.0,
+        "bf16": 2.0,
+        "int8": 5.0,
+    }
+}
+RECORDED_DEFENCE["auto"] = RECORDED_DEFENCE["subspace"]
 
-Sort = tuple[str, str, str, int]
+ANY = "any defence"
+Sort = tuple[str, str, str, int, str]
 
 
 @dataclass(frozen=True)
@@ -57,7 +72,11 @@ class Estimate:
 
 
 class Costs:
-    """What runs cost, by attack, model, task and batch size.
+    """What runs cost, by attack, model, task, batch size and defence.
+
+    Before a run of the same sort is done, what is recorded is corrected by what the nearest finished
+    runs took beside their own recorded costs: those of the attack under the defence, else those of
+    the attack, else all. So a machine that is slow or busy shows after the first run.
 
     Args:
         sizes: values in each model's encoder, by the model's title and the task.
@@ -66,25 +85,41 @@ class Costs:
     def __init__(self, sizes: dict[tuple[str, str], int]) -> None:
         self._sizes = sizes
         self._seen: dict[Sort, list[float]] = defaultdict(list)
+        self._took: dict[tuple[str, ...], list[tuple[float, float]]] = defaultdict(list)
 
     def add(self, record: GridRecord) -> None:
         """Learn from a finished run."""
-        if record.status == "done":
-            cell = record.cell
-            self._seen[cell.attack, cell.model, cell.task, cell.batch_size].append(record.seconds)
+        if record.status != "done":
+            return
+        for sort in (_sort(record.cell), _sort(record.cell, ANY)):
+            self._seen[sort].append(record.seconds)
+        recorded = self._recorded(record.cell, record.config)
+        if recorded is not None:
+            for near in _neighbourhoods(record.cell):
+                self._took[near].append((record.seconds, recorded))
 
     def of(self, run: GridRun) -> tuple[float | None, bool]:
         """The seconds that a run should take, and whether that was measured."""
-        cell = run.cell
-        seen = self._seen.get((cell.attack, cell.model, cell.task, cell.batch_size))
+        seen = self._seen.get(_sort(run.cell))
         if seen:
             return fmean(seen), True
-        recorded = _recorded(run.config)
+        recorded = self._recorded(run.cell, run.config)
+        if recorded is None:  # what the same takes under another defence is all there is to go by
+            alike = self._seen.get(_sort(run.cell, ANY))
+            return (fmean(alike), True) if alike else (None, False)
+        for near in _neighbourhoods(run.cell):
+            if took := self._took.get(near):
+                return recorded * sum(t for t, _ in took) / sum(r for _, r in took), False
+        return recorded, False
+
+    def _recorded(self, cell: Cell, config: RunConfig) -> float | None:
+        """What a run should take by recorded costs alone."""
+        sentence = _recorded(config)
         size = self._sizes.get((cell.model, cell.task))
-        if recorded is None or size is None:
-            return None, False
-        batch = len(run.config.sentences) ** RECORDED_GROWTH.get(run.config.attack, 1.0)
-        return recorded * size / RECORDED_SIZE * batch, False
+        if sentence is None or size is None:
+            return None
+        batch: float = len(config.sentences) ** RECORDED_GROWTH.get(config.attack, 1.0)
+        return sentence * _defence_factor(config) * size / RECORDED_SIZE * batch
 
     def estimate(self, runs: Iterable[GridRun]) -> Estimate:
         """What `runs` should take together."""
@@ -92,6 +127,22 @@ class Costs:
         known: Sequence[float] = [seconds for seconds, _ in costs if seconds is not None]
         measured = sum(measured for _, measured in costs)
         return Estimate(sum(known), measured, len(known) - measured, len(costs) - len(known))
+
+
+def _sort(cell: Cell, defence: str | None = None) -> Sort:
+    """Runs alike in this should take as long; `defence` in place of the cell's own."""
+    return cell.attack, cell.model, cell.task, cell.batch_size, defence or cell.defence
+
+
+def _neighbourhoods(cell: Cell) -> list[tuple[str, ...]]:
+    """Of which finished runs to learn how far recorded costs are off, the nearest first."""
+    return [(cell.attack, cell.defence), (cell.attack,), ()]
+
+
+def _defence_factor(config: RunConfig) -> float:
+    """How many clean updates a defended one costs: as many as its costliest defence."""
+    known = RECORDED_DEFENCE.get(config.attack, {})
+    return max((known.get(spec.split(":")[0], 1.0) for spec in config.defences), default=1.0)
 
 
 def _recorded(config: RunConfig) -> float | None:

@@ -74,8 +74,12 @@ class GridProgress:
         estimate = self.costs.estimate(self._left.values())
         if not estimate.seconds:
             return None
-        spent = sum(self.clock() - start for _, start in self.under_way.values())
-        return duration(max(0.0, estimate.seconds - spent) / self.workers)
+        # A run that takes longer than it should takes nothing off the others.
+        spent = 0.0
+        for run, start in self.under_way.values():
+            expected, _ = self.costs.of(run)
+            spent += min(self.clock() - start, expected or 0.0)
+        return duration((estimate.seconds - spent) / self.workers)
 
 
 def grid_view(progress: GridProgress) -> RenderableType:
