@@ -25,13 +25,14 @@ class Tolerance:
         total: the relative error over all tensors that is still agreement.
         worst: the same of the worst tensor: one wrong word hides in the sum where the large tensors
             do not see it, and changes some small one by more than its own size.
-        negligible: a tensor this far below the median is rounding (the attention key bias).
+        negligible: a tensor below the root of the shared numbers' rounding, at most this fraction, of
+            the median is rounding (the attention key bias), as in `Distance`.
         same: factors this many roundings from one are one.
     """
 
     total: float = 1e-3
     worst: float = 0.1
-    negligible: float = 1e-6
+    negligible: float = 1e-2
     same: float = 8.0
 
 
@@ -78,7 +79,8 @@ def agreement(gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> 
     wrong, sizes = residual_norms(gradients, shared, scale)
     means = {name: size / math.sqrt(max(shared[name].numel(), 1)) for name, size in sizes.items()}
     present = [mean for mean in means.values() if mean > 0]
-    least = TOLERANCE.negligible * median(present) if present else 0.0
+    silence = min(wire_rounding(shared) ** 0.5, TOLERANCE.negligible)
+    least = silence * median(present) if present else 0.0
     worst = max(
         (wrong[name] / size for name, size in sizes.items() if means[name] > least), default=0.0
     )

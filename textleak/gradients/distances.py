@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -59,13 +60,15 @@ class Distance:
         weights: shell patterns of tensor names to weights; the last pattern that fits decides, no
             pattern means 1, and 0 leaves a tensor out.
         row_cosine: shell patterns of tables that "cosine" compares row by row (position tables).
-        negligible: a tensor whose shared gradient's root mean square is below this fraction of the
-            median tensor's is left out: its gradient is zero but for rounding (attention's key bias,
-            which softmax does not see) and its direction is noise. In half precision an eighth of
-            the rounding counts if it is more. Seen in BERT: rounding is at 1e-17 (float64), 5e-9
-            (float32), 7e-5 (bfloat16), what is left at 1e-2 and above. "cosine" treats a dummy's
-            gradient alike: below the fraction it counts as orthogonal, since noise that a defence
-            put on a shared zero gives it a direction again.
+        negligible: a tensor whose shared gradient's root mean square is below the root of its
+            type's rounding, at most this fraction, of the median tensor's is left out: its gradient
+            is zero but for rounding (attention's key bias, which softmax does not see), its direction
+            is noise, and "relative-l2" would divide by it. Its size is some roundings of the terms
+            that cancel in it. Seen in BERTs, at random and trained: at most 4e-15 (float64) and
+            2e-6 (float32); in half precision mostly below 3e-3, and where the terms are large not
+            to be told by size; what is left begins at 2e-2. "cosine" treats a dummy's gradient
+            alike: below the fraction it counts as orthogonal, since noise that a defence put on a
+            shared zero gives it a direction again.
         alpha: the weight of L1 in "tag".
         alphas: factors on `alpha` by shell pattern of tensor names, as in `weights`.
     """
@@ -73,7 +76,7 @@ class Distance:
     kind: str = "cosine"
     weights: Mapping[str, float] = field(default_factory=dict)
     row_cosine: tuple[str, ...] = ()
-    negligible: float = 1e-6
+    negligible: float = 1e-2
     alpha: float = 0.1
     alphas: Mapping[str, float] = field(default_factory=dict)
 
@@ -101,12 +104,16 @@ class Distance:
         weights = {
             name: self.weight(name)
             for name, size in sizes.items()
-            if size > typical * max(self.negligible, torch.finfo(shared[name].dtype).eps / 8)
+            if size > typical * self.silence(shared[name].dtype)
         }
         chosen = {name: weight for name, weight in weights.items() if weight > 0}
         if not chosen:
             raise UpdateError("no shared gradient is left to match: all are zero or weighted 0")
         return chosen
+
+    def silence(self, dtype: torch.dtype) -> float:
+        """The fraction of a typical gradient below which one of that type is rounding."""
+        return min(math.sqrt(torch.finfo(dtype).eps), self.negligible)
 
     def by_rows(self, name: str) -> bool:
         """Whether the table called `name` is compared row by row."""
@@ -152,7 +159,8 @@ class Distance:
 
     def _cosines(self, compared: Sequence[Compared]) -> Tensor:
         whole = [part for part in compared if not self.by_rows(part.names[0])]
-        rows = [part.row_cosine(self.negligible) for part in compared[len(whole) :]]
+        silence = self.silence(compared[0].shared_squared.dtype)
+        rows = [part.row_cosine(silence) for part in compared[len(whole) :]]
         if not whole:
             return torch.cat(rows)
         dot, squared, shared = (
@@ -164,7 +172,7 @@ class Distance:
         cosines = one_minus_cosine(dot, squared, shared)  # (P, R)
         entries = [part.entries for part in whole for _ in part.names]
         mean_square = squared.detach() / squared.new_tensor(entries).unsqueeze(1)
-        heard = mean_square > self.negligible**2 * mean_square.median(0).values
+        heard = mean_square > silence**2 * mean_square.median(0).values
         return torch.cat([torch.where(heard, cosines, 1), *rows])
 
 
