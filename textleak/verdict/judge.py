@@ -196,7 +196,7 @@ def _other_class_plainer(
     With p - e_1 = -(p_0 / p_1) (p - e_0) the two classes' gradients are one but for a factor: the
     words are told apart, the class is by the factor alone.
     """
-    if not model.task.one_class or len(batch.labels) != 1:
+    if not model.task.one_class or len(batch.labels) != 1 or oddness(scale) == 0:
         return False
     if int(model.module.config.num_labels) != 2:  # type: ignore[union-attr, arg-type]
         return False
