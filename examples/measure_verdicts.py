@@ -240,6 +240,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, required=True, help="where the cells are written")
     parser.add_argument("--models", nargs="*", default=["bert-tiny", "bert-mini", "minilm"])
+    parser.add_argument("--tasks", nargs="*", default=["classification", "mlm"])
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after so many")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -247,7 +248,8 @@ def main() -> None:
     rows: list[dict[str, object]] = []
     loaded: dict[tuple[str, str], TextModel] = {}
     for index, cell in enumerate(cells()):
-        if cell.model not in args.models or time.monotonic() > stop:
+        chosen = cell.model in args.models and cell.task in args.tasks
+        if not chosen or time.monotonic() > stop:
             continue
         key = (cell.model, cell.task)
         if key not in loaded:

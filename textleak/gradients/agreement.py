@@ -98,17 +98,24 @@ def fitted_scale(gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor]) 
     own = math.fsum(_dot(gradients[name], gradients[name]) for name in shared)
     if own == 0 or not math.isfinite(own):
         return 0.0 if own == 0 else 1.0
-    scale = 0.0
-    for _ in range(2):  # the second pass sums what the first left, so single precision will do
-        left = (
-            _dot(gradients[n], _less(target, gradients[n], scale)) for n, target in shared.items()
-        )
-        scale += math.fsum(left) / own
-    if not math.isfinite(scale):
-        return 1.0
     precision = wire_precision(shared)
     rounding = wire_rounding(shared) if precision is None else torch.finfo(precision).eps
-    return 1.0 if abs(scale - 1) <= TOLERANCE.same * rounding else scale
+    near = TOLERANCE.same * rounding
+    scale = 1.0
+    for _ in range(3):  # each pass sums what the last one left, so single precision will do
+        left = (
+            _dot(gradients[name], _less(target, gradients[name], scale))
+            for name, target in shared.items()
+        )
+        step = math.fsum(left) / own
+        if scale == 1 and abs(step) <= near:
+            return 1.0
+        scale += step
+        if abs(step) <= near * abs(scale):
+            break
+    if not math.isfinite(scale):
+        return 1.0
+    return 1.0 if abs(scale - 1) <= near else scale
 
 
 def residual_norms(

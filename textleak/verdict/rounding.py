@@ -87,4 +87,12 @@ def distance(own: Gradients, shared: Gradients, units: Rounding) -> float:
 
 def in_double(module: nn.Module) -> nn.Module:
     """A copy of a model in double precision."""
-    return copy.deepcopy(module).double()
+    tensors = [*module.parameters(), *(b for b in module.buffers() if b.is_floating_point())]
+    made = {
+        id(one): nn.Parameter(one.detach().double(), requires_grad=one.requires_grad)
+        if isinstance(one, nn.Parameter)
+        else one.double()
+        for one in tensors
+    }
+    twin: nn.Module = copy.deepcopy(module, made)  # what `made` holds is not copied first
+    return twin
