@@ -96,12 +96,12 @@ def wrong_batches(
     while made < count and tried < 10 * count:
         changed = kinds[tried % len(kinds)](model, truth, draw)
         tried += 1
-        if changed is not None and not same(changed, truth):
+        if changed is not None and not same(model, changed, truth):
             made += 1
             yield changed
 
 
-def same(one: TokenBatch, other: TokenBatch) -> bool:
+def same(model: TextModel, one: TokenBatch, other: TokenBatch) -> bool:
     """Whether two batches hold the same sequences with the same labels, in any order."""
 
     def content(batch: TokenBatch) -> list[object]:
@@ -111,7 +111,7 @@ def same(one: TokenBatch, other: TokenBatch) -> bool:
             if batch.labels.dim() == 2
             else labels
         )
-        return sorted(map(repr, zip(batch.filled(), labels, bearing, strict=True)))
+        return sorted(map(repr, zip(model.task.filled(batch), labels, bearing, strict=True)))
 
     return content(one) == content(other)
 
@@ -134,7 +134,7 @@ def _with(truth: TokenBatch, row: int, place: int, word: int) -> TokenBatch:
 def _nearest(model: TextModel, truth: TokenBatch, draw: torch.Generator) -> TokenBatch:
     row, place = _place(truth, draw)
     table = model.word_table.detach()
-    own = truth.filled()[row][place]
+    own = model.task.filled(truth)[row][place]
     near = (table - table[own]).norm(dim=1)
     near[own] = math.inf
     return _with(truth, row, place, int(near.argmin()))

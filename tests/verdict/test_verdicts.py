@@ -67,7 +67,7 @@ def test_every_wrong_word_leaves_it_unexplained(model: TextModel) -> None:
     private, update = share(model, SENTENCES)
     for row in (0, 1):
         for place in range(1, private.batch.lengths[row] - 1):
-            own = private.batch.filled()[row][place]
+            own = model.task.filled(private.batch)[row][place]
             said = verdict(model, update, with_word(private.batch, place, own % 20 + 5, row))
             assert said.word == "unexplained"
 
@@ -82,7 +82,7 @@ def test_a_few_numbers_settle_no_sentence(classifier: TextModel) -> None:
 def test_wrong_words_are_not_proven_by_the_decoders_bias(mlm: TextModel) -> None:
     private, update = share(mlm, SENTENCES[:1], threat_model=granted("cls.predictions.bias"))
     for place in range(1, private.batch.lengths[0] - 1):
-        word = private.batch.filled()[0][place] % 20 + 5
+        word = mlm.task.filled(private.batch)[0][place] % 20 + 5
         assert verdict(mlm, update, with_word(private.batch, place, word)).word == "unexplained"
 
 
@@ -150,7 +150,7 @@ def test_a_sentence_without_a_mask_leaves_no_trace(mlm: TextModel) -> None:
 def test_what_a_defence_did_is_done_again(model: TextModel, defence: str) -> None:
     private, update = share(model, SENTENCES[:1], defences=Defences.parse([defence]))
     assert verdict(model, update, private.batch).word == "proven"
-    own = private.batch.filled()[0][4]
+    own = model.task.filled(private.batch)[0][4]
     assert not verdict(model, update, with_word(private.batch, 4, own % 20 + 5)).verified
 
 
