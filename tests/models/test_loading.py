@@ -118,8 +118,8 @@ def test_folders_that_are_no_models_say_what_they_lack(tmp_path: Path, mlm_folde
     refused(str(whole), "cannot load a model from the folder")
 
 
-def test_a_family_without_an_adapter_is_refused(tmp_path: Path) -> None:
+def test_a_family_without_a_head_for_the_task_is_refused(tmp_path: Path) -> None:
     config = GPT2Config(vocab_size=25, n_positions=24, n_embd=16, n_layer=1, n_head=2)
     GPT2LMHeadModel(config).save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)
-    refused(str(tmp_path), "unknown model family 'gpt2'")
+    refused(str(tmp_path), "models of the family 'gpt2' have no head for mlm")

@@ -1,4 +1,4 @@
-"""Layer 0 of a BERT as plain tensors: the inputs of word-place pairs, and their attention."""
+"""Layer 0 as plain tensors: the inputs of word-place pairs, and their attention."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from textleak.errors import UpdateError
+from textleak.models.families import Projection
 from textleak.models.text_model import TextModel
 
 
@@ -25,6 +26,9 @@ class FirstLayer:
         heads: the number of attention heads.
         weights: query, key and value projections, each (H, H).
         biases: theirs, each (H,).
+        enlarged: weight (H, E) and bias (H,) of the projection behind norms of another width E.
+        relative: (h, 2 P - 1) what scores have added by how far behind its query a key stands, from
+            1 - P to P - 1.
         block: how many attention scores are held at once, whatever the sentences' number and length;
             16 MB of them.
     """
@@ -37,6 +41,8 @@ class FirstLayer:
     heads: int
     weights: tuple[Tensor, Tensor, Tensor]
     biases: tuple[Tensor, Tensor, Tensor]
+    enlarged: tuple[Tensor, Tensor] | None = None
+    relative: Tensor | None = None
     block: int = 1 << 21
 
     @classmethod
@@ -46,15 +52,18 @@ class FirstLayer:
         Raises:
             UpdateError: its family has no position table, or no norm behind the embeddings.
         """
-        parts, first = model.family.embeddings, model.family.layer(0)
-        if parts.positions is None or parts.norm is None:
+        parts = model.family.embeddings
+        if parts.positions is None or parts.norm is None or not model.family.plain_attention:
             raise UpdateError(
                 f"layer 0 of {type(model.family).__name__} does not tell places: expected a position "
-                "table with a norm behind it"
+                "table with a norm behind it, and attention by queries and keys"
             )
+        count = len(parts.positions.rows)
+        relative = model.family.relative_bias(torch.arange(1 - count, count))
+        wide = parts.projection
         width = parts.words.parameter.shape[1]
         places = parts.positions.rows.double()
-        biases = [part.bias for part in first.inputs]
+        first = model.family.layer(0)
         return cls(
             words=parts.words.rows,
             places=places if parts.types is None else places + parts.types.rows[0].double(),
@@ -63,9 +72,9 @@ class FirstLayer:
             eps=parts.norm.eps,
             heads=first.heads,
             weights=tuple(part.weight.double() for part in first.inputs),  # type: ignore[arg-type]
-            biases=tuple(  # type: ignore[arg-type]
-                torch.zeros(1).double() if bias is None else bias.double() for bias in biases
-            ),
+            biases=tuple(_bias(part) for part in first.inputs),  # type: ignore[arg-type]
+            enlarged=None if wide is None else (wide.weight.double(), _bias(wide)),
+            relative=None if relative is None else relative.double(),
         )
 
     def normalised(self, words: Tensor, places: Tensor) -> Tensor:
@@ -76,7 +85,30 @@ class FirstLayer:
 
     def inputs(self, words: Tensor, places: Tensor) -> Tensor:
         """Layer 0's inputs for word ids and places of one shape; (..., H)."""
-        return self.normalised(words, places) * self.scale + self.shift
+        narrow = self.normalised(words, places) * self.scale + self.shift
+        if self.enlarged is None:
+            return narrow
+        weight, bias = self.enlarged
+        return narrow @ weight.T + bias
+
+    @property
+    def width(self) -> int:
+        """H, of what layer 0 reads."""
+        return self.weights[0].shape[1]
+
+    def seen_along(self, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """What directions (m, H) measure of inputs: a . n + c of normalised n, a (m, E) and c (m,)."""
+        constant = torch.zeros(len(directions)).double()
+        if self.enlarged is not None:
+            weight, bias = self.enlarged
+            directions, constant = directions @ weight, directions @ bias
+        return directions * self.scale, constant + directions @ self.shift
+
+    def between(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """What the scores of places `queries` (q,) at places `keys` (k,) have added; (h, q, k)."""
+        assert self.relative is not None
+        middle = self.relative.shape[1] // 2
+        return self.relative[:, keys[None, :] - queries[:, None] + middle]
 
     def projected(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of inputs (E, H), split by head; each (E, h, H / h)."""
@@ -100,8 +132,17 @@ class FirstLayer:
         )
         q = q / q.shape[-1] ** 0.5
         queries = max(1, self.block // (len(words) * self.heads * words.shape[1]))
-        mixed = [
-            (part @ k.transpose(-1, -2)).softmax(-1) @ v  # (s, h, t, d)
-            for part in torch.split(q, queries, dim=2)
-        ]
+        places, mixed = torch.arange(words.shape[1]), []
+        for part, at in zip(
+            torch.split(q, queries, dim=2), torch.split(places, queries), strict=True
+        ):
+            scores = part @ k.transpose(-1, -2)  # (s, h, t, T)
+            if self.relative is not None:
+                scores += self.between(at, places)
+            mixed.append(scores.softmax(-1) @ v)  # (s, h, t, d)
         return torch.cat(mixed, 2).transpose(1, 2).flatten(2)
+
+
+def _bias(part: Projection) -> Tensor:
+    bias = part.bias
+    return torch.zeros(len(part.weight)).double() if bias is None else bias.double()

@@ -60,9 +60,13 @@ class Neighbours:
         q, k, v = self._layer.projected(self._layer.inputs(words, places))  # (n, h, d)
         q = q / q.shape[-1] ** 0.5
         scores = torch.einsum("thd,nhd->nth", self._q, self._k[places])
+        reached = torch.einsum("thd,nhd->nth", self._q, k)
+        if self._layer.relative is not None:
+            added = self._layer.between(torch.arange(len(self._q)), places).permute(2, 1, 0)
+            scores, reached = scores + added, reached + added
         before = (scores - self._logs).exp()  # (n, T, h) the share of the word that leaves
         # Any attention that dwarfs all others does as well as an infinite one.
-        after = (torch.einsum("thd,nhd->nth", self._q, k) - self._logs).clamp_max(600).exp()
+        after = (reached - self._logs).clamp_max(600).exp()
         old = self.contexts.view(len(self.contexts), self._layer.heads, -1)  # (T, h, d)
         left = 1 - before + after
         mixed = torch.addcmul(old, before[..., None], self._v[places][:, None], value=-1)
@@ -78,6 +82,8 @@ class Neighbours:
         rows = torch.arange(len(places))
         scores = torch.einsum("nhd,thd->nth", q, self._k)
         scores[rows, places] = (q * k).sum(2)
+        if self._layer.relative is not None:
+            scores += self._layer.between(places, torch.arange(len(self._k))).permute(1, 2, 0)
         shares = scores.softmax(1)  # (n, T, h)
         others = shares.clone()
         others[rows, places] = 0
@@ -87,8 +93,11 @@ class Neighbours:
 def _attended(layer: FirstLayer, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Contexts (T, H) and the logarithms (T, h) of every query's sum of exponentials."""
     found: list[tuple[Tensor, Tensor]] = []
-    for part in torch.split(q, max(1, layer.block // (len(k) * layer.heads))):
+    places, size = torch.arange(len(k)), max(1, layer.block // (len(k) * layer.heads))
+    for part, at in zip(torch.split(q, size), torch.split(places, size), strict=True):
         scores = torch.einsum("thd,shd->ths", part, k)  # (t, h, T)
+        if layer.relative is not None:
+            scores += layer.between(at, places).transpose(0, 1)
         logs = scores.logsumexp(2)
         scores.sub_(logs[..., None]).exp_()
         found.append((torch.einsum("ths,shd->thd", scores, v).flatten(1), logs))

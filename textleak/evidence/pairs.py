@@ -76,8 +76,8 @@ class _Screen:
             mix = torch.randn(_DIRECTIONS, len(complement), generator=draw).double()
             complement = mix @ complement / len(complement) ** 0.5
         table = layer.words[words].float()
-        self._directions = (complement * layer.scale).float()  # (m, H)
-        self._shift = (complement @ layer.shift).float()
+        directions, shift = layer.seen_along(complement)
+        self._directions, self._shift = directions.float(), shift.float()  # (m, E), (m,)
         self._layer, self._table = layer, table
         self._means = table.mean(1)
         self._squares = table.square().mean(1)

@@ -203,6 +203,10 @@ def _build(
     source: str, config: PretrainedConfig, options: ModelOptions, task: TextTask
 ) -> tuple[nn.Module, list[str]]:
     kind = auto_class(task)
+    if type(config) not in kind._model_mapping:
+        raise ModelError(
+            f"{options.name!r}: models of the family {config.model_type!r} have no head for {task.name}"
+        )
     if options.weights == "random" or options.name in SIZES:
         module = kind.from_config(config, attn_implementation="eager")
         return module, [f"random weights, seed {options.weights_seed}"]

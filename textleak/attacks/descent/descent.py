@@ -16,7 +16,7 @@ from textleak.attacks.dlg.decode import decode
 from textleak.attacks.dlg.dummy import DummyEmbeddings
 from textleak.attacks.dlg.facts import gather_facts
 from textleak.attacks.dlg.labels import make_labels
-from textleak.attacks.dlg.matching import Objective
+from textleak.attacks.dlg.matching import Objective, at_once
 from textleak.attacks.dlg.options import MatchingOptions
 from textleak.gradients import MATCHERS, Distance
 from textleak.models.text_model import TextModel
@@ -69,7 +69,7 @@ def make_objective(
         DummyEmbeddings(model, facts, options.metric, scale=options.start_scale, unit=1.0),
         make_labels(model, update, facts, options),
         MATCHERS.load(options.engine)(model.module, update.gradients, distance),
-        options.at_once,
+        at_once(model, options.at_once),
     )
 
 

@@ -17,7 +17,7 @@ from textleak.attacks.dlg.discrete import Scored, Search
 from textleak.attacks.dlg.dummy import make_dummy
 from textleak.attacks.dlg.facts import gather_facts, place_scores
 from textleak.attacks.dlg.labels import make_labels
-from textleak.attacks.dlg.matching import Iterate, Objective, minimise
+from textleak.attacks.dlg.matching import Iterate, Objective, at_once, minimise
 from textleak.attacks.dlg.moves import Place, free_places
 from textleak.attacks.dlg.options import DlgOptions, DlgPaperOptions
 from textleak.attacks.scoring import BatchScorer
@@ -93,7 +93,7 @@ class Continuous:
             make_dummy(model, self.facts, options),
             make_labels(model, update, self.facts, options),
             _matcher(model, update, options, options.distance, word_weight=_dummy_weight(options)),
-            options.at_once,
+            at_once(model, options.at_once),
         )
         start = self._objective.start(options.restarts)
         self._iterates = enumerate(minimise(self._objective, start, options))
@@ -151,7 +151,7 @@ class Discrete:
         self._search = Search(
             model,
             facts,
-            BatchScorer(model, matcher, options.chunk),
+            BatchScorer(model, matcher, at_once(model, options.chunk) or options.chunk),
             None if dense_gradient is None else row_span([dense_gradient]),
             lambda batch: evident_labels(model, update, batch),
             lambda batch: explains(model, update, batch),

@@ -50,7 +50,8 @@ class Objective:
 
     def values(self, variables: Tensor) -> Tensor:
         """Distances (R,) alone at `variables` (R, D), which is cheaper."""
-        return self._distances(variables.detach(), differentiable=False)
+        parts = variables.detach().split(self.at_once or len(variables))  # type: ignore[no-untyped-call]
+        return torch.cat([self._distances(part, differentiable=False) for part in parts])
 
     def _distances(self, variables: Tensor, *, differentiable: bool = True) -> Tensor:
         return self.matcher(
@@ -67,6 +68,12 @@ class Objective:
             inputs_embeds=self.dummy.embeddings(inputs, recorder), attention_mask=mask
         )
         return self.labels.loss(states, labels)
+
+
+def at_once(model: TextModel, wanted: int | None) -> int | None:
+    """How many candidates one pass takes: as many as wanted, and as the model's family allows."""
+    most = model.family.at_once
+    return wanted if most is None else min(most, wanted or most)
 
 
 Iterate = tuple[Tensor, Tensor, int]  # variables (R, D), distances (R,), evaluations so far

@@ -163,7 +163,7 @@ def context_span(model: TextModel, update: SharedUpdate, rank: int | None = None
 
 def everything(layer: FirstLayer) -> Span:
     """The span that excludes nothing, for contexts of which nothing is shared."""
-    width = layer.words.shape[1]
+    width = layer.width
     return Span(torch.eye(width).double(), torch.zeros(0, width).double())
 
 
@@ -175,6 +175,9 @@ def context_duals_of(
     behind = first.output.of(update.gradients)
     shared = [part.of(update.gradients) for part in first.inputs]
     stacked = [gradient.double() for gradient in shared if gradient is not None]
+    again = model.family.layers > 1 and model.family.layer(1).query == first.query
+    if layer.enlarged is not None or again:  # the residual connection adds another vector
+        return None
     if behind is None or len(stacked) < len(shared):
         return None
     if span.noisy or span.rank >= behind.shape[1] or not len(found.deltas):

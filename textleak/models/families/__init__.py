@@ -5,24 +5,42 @@ from __future__ import annotations
 from torch import nn
 from transformers import PretrainedConfig
 
-from textleak.errors import ModelError, unknown
+from textleak.errors import ModelError
 from textleak.models.families.base import Family
+from textleak.models.families.generic import Generic
 from textleak.models.families.parts import Embeddings, Head, Layer, Norm, Projection, Table
 from textleak.registry import Registry
 
 FAMILIES: Registry[type[Family]] = Registry(
-    "model family", {"bert": "textleak.models.families.bert:Bert"}
+    "model family",
+    {
+        "bert": "textleak.models.families.bert:Bert",
+        "roberta": "textleak.models.families.roberta:Roberta",
+        "xlm-roberta": "textleak.models.families.roberta:Roberta",
+        "camembert": "textleak.models.families.roberta:Roberta",
+        "distilbert": "textleak.models.families.distilbert:DistilBert",
+        "electra": "textleak.models.families.electra:Electra",
+        "albert": "textleak.models.families.albert:Albert",
+        "mpnet": "textleak.models.families.mpnet:MPNet",
+        "deberta-v2": "textleak.models.families.deberta:DebertaV2",
+        "modernbert": "textleak.models.families.modernbert:ModernBert",
+    },
 )
 
 
 def family_class(config: PretrainedConfig) -> type[Family]:
-    """The family of models with this configuration.
+    """The family of models with this configuration; `Generic` where it has no handles of its own.
 
     Raises:
-        ModelError: textleak cannot attack models of this family.
+        ModelError: it is no model of one sequence of tokens.
     """
+    if config.is_encoder_decoder:
+        raise ModelError(
+            f"{config.model_type!r} is an encoder with a decoder: expected one of either, as "
+            f"{', '.join(FAMILIES)}"
+        )
     if config.model_type not in FAMILIES:
-        raise ModelError(unknown("model family", config.model_type, FAMILIES))
+        return Generic
     return FAMILIES.load(config.model_type)
 
 

@@ -33,6 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from textleak.models.families.parts import Embeddings, Head, Layer, Norm, Projection, Table
+from textleak.models.inputs import inputs_of
 
 
 class Family(ABC):
@@ -43,11 +44,14 @@ class Family(ABC):
 
     Attributes:
         causal: a token sees only those before it.
+        plain_attention: layer 0 attends by queries and keys, turned by `rotated` or with
+            `relative_bias` added, and by nothing else.
         at_once: how many candidates one pass of the engine may hold; 1 where layers are called with
             rows that all sequences share (tables of relative positions), None for any number.
     """
 
     causal: ClassVar[bool] = False
+    plain_attention: ClassVar[bool] = True
     at_once: ClassVar[int | None] = None
 
     def __init__(self, module: nn.Module) -> None:
@@ -125,13 +129,31 @@ class Family(ABC):
         logits: Tensor = self.module.classifier(self.module.dropout(states))
         return logits
 
-    def attention_bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
-        """What layer 0 adds to the scores of places (q,) at places (k,), (heads, q, k), or None."""
+    def relative_bias(self, offsets: Tensor) -> Tensor | None:
+        """What layer 0 adds to scores of keys so many places (n,) behind their query, (heads, n)."""
         return None
 
     def rotated(self, vectors: Tensor, places: Tensor) -> Tensor:
         """Queries or keys (..., T, heads, d) turned to their places (T,); as they are by default."""
         return vectors
+
+    def word_head(self, decoder: Any, dense: Any) -> Head:
+        """The head over words whose last layer is `decoder` and whose first is `dense`, if another.
+
+        What the decoder is given is seen while `word_logits` runs.
+        """
+
+        def transform(states: Tensor) -> Tensor:
+            with inputs_of(decoder) as seen:
+                self.word_logits(states)
+            return seen[0]
+
+        return Head(
+            output=self.projection(decoder),
+            dense=None if dense is None else self.projection(dense),
+            transform=transform,
+            tied=decoder.weight is self.module.get_input_embeddings().weight,
+        )
 
     def table(self, layer: Any, first: int = 0) -> Table:
         """The handle on an embedding layer."""

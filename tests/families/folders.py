@@ -1,0 +1,149 @@
+"""Small models of every family in folders, random weights, each with a tokenizer of its kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoConfig, PreTrainedTokenizerFast
+
+CORPUS = [
+    "the old miller sold his last sack of flour",
+    "rain fell on the roof and on the garden",
+    "nobody knew why the clock had stopped",
+    "a small boat left the harbour at night",
+    "she never liked the colour of that door",
+    "two dogs ran after one cat in the park",
+    "the train was late again this morning",
+    "he broke the cup and said nothing",
+]
+WIDTH, LONGEST = 64, 20
+_BARE: dict[str, Any] = dict(
+    hidden_size=WIDTH,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=96,
+    initializer_range=0.2,
+)
+_PLACES = {"max_position_embeddings": LONGEST}
+_OFFSET = {"max_position_embeddings": LONGEST + 2, "pad_token_id": 1}
+SIZES: dict[str, dict[str, Any]] = {
+    "bert": {**_BARE, **_PLACES},
+    "roberta": {**_BARE, **_OFFSET},
+    "xlm-roberta": {**_BARE, **_OFFSET},
+    "camembert": {**_BARE, **_OFFSET},
+    "distilbert": dict(
+        dim=WIDTH, n_layers=2, n_heads=4, hidden_dim=96, initializer_range=0.2, **_PLACES
+    ),
+    "electra": {**_BARE, **_PLACES, "embedding_size": 48},
+    "albert": {**_BARE, **_PLACES, "embedding_size": 48},
+    "mpnet": {**_BARE, **_OFFSET},
+    "deberta-v2": dict(
+        _BARE,
+        **_PLACES,
+        relative_attention=True,
+        pos_att_type=["p2c", "c2p"],
+        position_biased_input=False,
+        share_att_key=True,
+        norm_rel_ebd="layer_norm",
+        position_buckets=8,
+        type_vocab_size=0,
+    ),
+    "modernbert": {**_BARE, "max_position_embeddings": 64},
+    "nystromformer": {**_BARE, **_PLACES, "num_landmarks": 4, "segment_means_seq_len": 4},
+    "convbert": {**_BARE, **_PLACES, "embedding_size": WIDTH},
+}
+KINDS = {
+    "roberta": "bytes",
+    "modernbert": "bytes",
+    "albert": "unigram",
+    "xlm-roberta": "unigram",
+    "camembert": "unigram",
+    "deberta-v2": "unigram",
+}
+HEADS = {
+    "mlm": "AutoModelForMaskedLM",
+    "classification": "AutoModelForSequenceClassification",
+    "multi-label": "AutoModelForSequenceClassification",
+    "regression": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
+}
+PROBLEMS = {"multi-label": "multi_label_classification", "regression": "regression"}
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+
+
+def tokenizer(kind: str = "words") -> PreTrainedTokenizerFast:
+    """WordPiece, byte-level BPE or unigram, learnt from the corpus."""
+    made: Tokenizer
+    if kind == "bytes":
+        made = Tokenizer(models.BPE())
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        trainer: Any = trainers.BpeTrainer(
+            vocab_size=400,
+            special_tokens=SPECIAL,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+    elif kind == "unigram":
+        whole = sorted({"\u2581" + word for line in CORPUS for word in line.split()})
+        letters = sorted({letter for word in whole for letter in word})
+        made = Tokenizer(
+            models.Unigram(
+                [(word, 0.0) for word in SPECIAL]
+                + [(word, -3.0) for word in whole]
+                + [(letter, -9.0) for letter in letters],
+                unk_id=SPECIAL.index("<unk>"),
+            )
+        )
+        made.pre_tokenizer = pre_tokenizers.Metaspace()
+        trainer = None
+    else:
+        made = Tokenizer(models.WordPiece(unk_token="<unk>"))
+        made.normalizer = normalizers.BertNormalizer()
+        made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=160, special_tokens=SPECIAL, show_progress=False
+        )
+    if trainer is not None:
+        made.train_from_iterator(CORPUS, trainer)
+    made.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        bos_token="<s>",
+        eos_token="</s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+    )
+
+
+def make_folder(path: Path, family: str, task: str, **changes: Any) -> str:
+    """A model of `family` with the head of `task`, saved with its tokenizer."""
+    words = tokenizer(KINDS.get(family, "words"))
+    config = AutoConfig.for_model(
+        family,
+        **{
+            **SIZES[family],
+            "vocab_size": len(words),
+            "pad_token_id": 1,
+            "bos_token_id": 0,
+            "eos_token_id": 2,
+            "cls_token_id": 0,
+            "sep_token_id": 2,
+            "num_labels": 3,
+            "problem_type": PROBLEMS.get(task),
+            **changes,
+        },
+    )
+    torch.manual_seed(0)
+    head = getattr(transformers, HEADS[task])
+    head.from_config(config, attn_implementation="eager").save_pretrained(path)
+    words.save_pretrained(path)
+    return str(path)
