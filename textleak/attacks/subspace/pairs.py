@@ -108,7 +108,7 @@ class Pairs:
         scores = torch.einsum("hd,ehd->he", self._q[pair], self._k) / self._q.shape[-1] ** 0.5
         if self.layer.relative is not None:
             places = torch.from_numpy(self.places)
-            scores = scores + self.layer.between(places[[pair]], places)[:, 0]  # type: ignore[index]
+            scores = scores + self.layer.between(places[[pair]], places)[:, 0]
         weights = (scores - scores.amax(1, keepdim=True)).exp()
         measured = (self._measured * weights[:, None]).numpy()
         query = Query(weights.numpy(), measured, self._target(pair))
