@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from textleak.core.yaml_source import YamlSource
 from textleak.grid.conduct import Outstanding, conduct, outstanding, write_grid
 from textleak.grid.executors import Executor, build_executor, cores
 from textleak.grid.prepare import PreparedGrid, prepare_grid
-from textleak.grid.results import RESULTS, GridRecord, ResultsFile, read_results
 from textleak.grid.screen import GridProgress, GridScreen
-from textleak.terminal import say
-from textleak.yaml_source import YamlSource
+from textleak.report.terminal import say
+from textleak.results.log import RESULTS, GridRecord, ResultsFile, read_results
 
 from .output import INTERRUPTED, SOME_FAILED, Output, complained
 

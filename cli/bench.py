@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textleak.bounds import SEEDS
+from textleak.core.bounds import SEEDS
 
 from . import options as o
 from .output import Output
@@ -61,7 +61,7 @@ def matching(
     with output.busy(f"measuring {model} …"), _threads(threads) as used:
         from textleak.bench.matching import measure
         from textleak.gradients import Distance
-        from textleak.report.header import versions
+        from textleak.results.header import versions
 
         compared = Distance(distance)
         for length, problem in _problems(model, tokens or [18], batch, seed, device or "cpu"):

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from textleak.report.header import seeded_chance
-from textleak.terminal import say
-from textleak.writing import check_writable
+from textleak.core.writing import check_writable
+from textleak.report.terminal import say
+from textleak.results.header import seeded_chance
 
 from . import options as o
 from .output import Output

@@ -6,11 +6,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textleak.config import RunConfig
-from textleak.errors import ConfigError, unknown
-from textleak.paths import is_file, is_folder
-from textleak.yaml_source import YamlSource
-from textleak.yaml_values import MOST_CHARACTERS
+from textleak.core.config import RunConfig
+from textleak.core.errors import ConfigError, unknown
+from textleak.core.paths import is_file, is_folder
+from textleak.core.yaml_source import YamlSource
+from textleak.core.yaml_values import MOST_CHARACTERS
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from textleak.errors import ConfigError, unknown
-from textleak.registry import Registry
-from textleak.terminal import say
+from textleak.core.errors import ConfigError, unknown
+from textleak.core.registry import Registry
+from textleak.report.terminal import say
 
 app = typer.Typer(add_completion=False)
 

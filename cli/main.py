@@ -13,8 +13,8 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, TyperException
 
 from textleak import __version__
-from textleak.errors import TextleakError
-from textleak.terminal import say
+from textleak.core.errors import TextleakError
+from textleak.report.terminal import say
 
 # name: (module, what it does); a module's `app` is a typer application.
 COMMANDS = {

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 import typer
 import yaml
 
-from textleak.bounds import MOST_THREADS
-from textleak.config import MOST, RunConfig
-from textleak.errors import ConfigError
-from textleak.yaml_values import parse_yaml
+from textleak.core.bounds import MOST_THREADS
+from textleak.core.config import MOST, RunConfig
+from textleak.core.errors import ConfigError
+from textleak.core.yaml_values import parse_yaml
 
 from .config_file import read_config
 

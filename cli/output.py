@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console, RenderableType
 
-from textleak.errors import ConfigError
-from textleak.report.folder import RunFolder
-from textleak.terminal import escaped, failure, say, terminal
-from textleak.writing import check_writable, keep, print_text, write_text
+from textleak.core.errors import ConfigError
+from textleak.core.writing import check_writable, keep, print_text, write_text
+from textleak.report.terminal import escaped, failure, say, terminal
+from textleak.results.folder import RunFolder
 
 if TYPE_CHECKING:
     from textleak.report.screen import Mode

@@ -10,14 +10,14 @@ from pydantic import ValidationError
 
 from textleak.audit import PrivateText
 from textleak.client.reading import read_sentences
-from textleak.config import MOST, RunConfig, problem
-from textleak.consistency import check_fits, check_no_weights
+from textleak.core.config import MOST, RunConfig, problem
+from textleak.core.consistency import check_fits, check_no_weights
+from textleak.core.errors import ConfigError, DataError, ModelError, UpdateError
+from textleak.core.update import SharedUpdate, UpdateMetadata, shared_names
 from textleak.defences import Defences
-from textleak.errors import ConfigError, DataError, ModelError, UpdateError
 from textleak.models import TextModel
 from textleak.models.loading import KNOWN
 from textleak.tasks import TASKS, TEXT_TASKS
-from textleak.update import SharedUpdate, UpdateMetadata, shared_names
 
 if TYPE_CHECKING:
     from textleak.vision.models import ImageModel

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from textleak.audit import Audit, BatchResult, Watcher
-from textleak.config import RunConfig
-from textleak.events import Event, Iteration
+from textleak.core.config import RunConfig
+from textleak.core.events import Event, Iteration
+from textleak.core.update import SharedUpdate
 from textleak.report.final import outcome_view, summary_view
-from textleak.report.header import RunHeader
-from textleak.report.history import History
-from textleak.report.pieces import Pieces
 from textleak.report.progress import Progress
-from textleak.report.record import batch_record, run_record, sequence_record
 from textleak.report.screen import Screen
-from textleak.update import SharedUpdate
+from textleak.results.header import RunHeader
+from textleak.results.history import History
+from textleak.results.pieces import Pieces
+from textleak.results.record import batch_record, run_record, sequence_record
 
 from .output import INTERRUPTED, SOME_FAILED, Output
 

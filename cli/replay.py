@@ -25,8 +25,8 @@ def replay(
     debug: o.Debug = False,
 ) -> int:
     """Show a saved run again, as fast as asked."""
-    from textleak.report.folder import SavedRun
     from textleak.report.replaying import show_again
+    from textleak.results.folder import SavedRun
 
     run = SavedRun(folder)
     output = Output(quiet=quiet)

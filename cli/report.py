@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from textleak.terminal import say
-from textleak.writing import check_writable
+from textleak.core.writing import check_writable
+from textleak.report.terminal import say
 
 from . import options as o
 from .output import Output, complained
@@ -30,8 +30,8 @@ def report(
     """Write report.html (one file, no network), report.md, CSV tables and plots as SVG and PNG."""
     target = output or folder / "report"
     with Output().busy("reading the results …"):
-        from textleak.report.grid.audited import read_audit
         from textleak.report.grid.files import PAGE, write_report
+        from textleak.results.audited import read_audit
 
         check_writable(target / PAGE)
         audit = read_audit(folder, complained)

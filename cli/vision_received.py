@@ -10,9 +10,9 @@ import torch
 from pydantic import ValidationError
 
 from textleak.audit.setup import checked_device
-from textleak.config import problem, validated
-from textleak.errors import ConfigError, DataError, UpdateError
-from textleak.update import ImageRecipe, SharedUpdate, UpdateMetadata
+from textleak.core.config import problem, validated
+from textleak.core.errors import ConfigError, DataError, UpdateError
+from textleak.core.update import ImageRecipe, SharedUpdate, UpdateMetadata
 from textleak.vision.audit import UNKNOWN
 from textleak.vision.batch import ImageBatch
 from textleak.vision.client import PrivateImages

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 from textleak.audit.setup import checked_device
-from textleak.config import validated
+from textleak.core.config import validated
+from textleak.core.errors import ConfigError, unknown
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import SharedUpdate
 from textleak.defences import Defences
-from textleak.errors import ConfigError, unknown
-from textleak.report.header import RunHeader, versions
-from textleak.threat_model import ThreatModel
-from textleak.update import SharedUpdate
+from textleak.results.header import RunHeader, versions
 from textleak.vision.attacks import IMAGE_ATTACKS, ImageAttack
 from textleak.vision.audit import audit
 from textleak.vision.client import ImageClient, PrivateImages

@@ -19,8 +19,8 @@ from textleak.attacks.limited import Limited
 from textleak.audit import Audit, PrivateText, audit_client
 from textleak.client import ClientOptions
 from textleak.client.reading import read_sentences
+from textleak.core.threat_model import ThreatModel
 from textleak.models import ModelOptions, TextModel, load_model
-from textleak.threat_model import ThreatModel
 
 STEPS: list[tuple[str, dict[str, Any]]] = [
     ("dlg-paper", {}),

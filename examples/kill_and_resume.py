@@ -26,7 +26,7 @@ from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 from transformers.utils import logging
 
 from textleak.client.reading import read_sentences
-from textleak.grid.results import RESULTS, read_results
+from textleak.results.log import RESULTS, read_results
 
 SIZES = {"two-layers": (2, 64), "three-layers": (3, 96)}
 QUICK = {"restarts": 1, "rounds": 1, "iterations": 3, "discrete": False}

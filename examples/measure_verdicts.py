@@ -22,10 +22,10 @@ import torch
 
 from textleak.attacks.running import untouched
 from textleak.client import Client, ClientOptions
+from textleak.core.batch import IGNORED
+from textleak.core.threat_model import ThreatModel
 from textleak.defences import Defences
 from textleak.models import ModelOptions, TextModel, TokenBatch, load_model
-from textleak.models.batch import IGNORED
-from textleak.threat_model import ThreatModel
 from textleak.verdict.judge import judge
 from textleak.verdict.neighbours import stacked
 

@@ -20,10 +20,10 @@ from textleak.attacks.limited import Limited
 from textleak.audit import PrivateText, audit_client
 from textleak.client import ClientOptions
 from textleak.client.reading import read_sentences
+from textleak.core.errors import TextleakError
+from textleak.core.threat_model import ThreatModel
 from textleak.defences import Defences
-from textleak.errors import TextleakError
 from textleak.models import ModelOptions, load_model
-from textleak.threat_model import ThreatModel
 from textleak.utility import (
     ImageLearner,
     Learner,

@@ -9,10 +9,10 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from textleak.attacks.base import Attack, Session
-from textleak.models.batch import IGNORED, TokenBatch, length_mask
+from textleak.core.batch import IGNORED, TokenBatch, length_mask
+from textleak.core.reconstruction import Candidate
+from textleak.core.update import SharedUpdate
 from textleak.models.text_model import TextModel
-from textleak.reconstruction import Candidate
-from textleak.update import SharedUpdate
 
 
 class FakeOptions(BaseModel):

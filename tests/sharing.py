@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from textleak.client import Client, ClientOptions, PrivateBatch
+from textleak.core.update import SharedUpdate
 from textleak.models import TextModel
-from textleak.update import SharedUpdate
 
 __all__ = ["PrivateBatch", "share"]
 

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 import textleak
 from textleak.attacks import ATTACKS
 from textleak.attacks.base import Attack
-from textleak.errors import ConfigError
+from textleak.core.errors import ConfigError
+from textleak.core.registry import Registry
 from textleak.metrics import TEXT_METRICS, TOKEN_METRICS
-from textleak.registry import Registry
 
 
 def registries() -> list[Registry[object]]:

@@ -11,8 +11,8 @@ import torch
 from tests.sharing import share
 from textleak.attacks.auto import Auto, AutoOptions
 from textleak.attacks.dlg import DlgOptions
+from textleak.core.threat_model import ThreatModel
 from textleak.models import ModelOptions, TextModel, load_model
-from textleak.threat_model import ThreatModel
 
 SENTENCE = "the baker closed early"
 QUICK = AutoOptions(dlg=DlgOptions(rounds=1, iterations=2, restarts=1))

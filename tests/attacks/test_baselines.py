@@ -17,14 +17,14 @@ from textleak.attacks.descent.tag import layer_weights
 from textleak.attacks.lamp import LampOptions
 from textleak.attacks.lamp.reordering import reorderings
 from textleak.attacks.lamp.sentences import Sentences
-from textleak.errors import ModelError
-from textleak.events import Event, Iteration
+from textleak.core.errors import ModelError
+from textleak.core.events import Event, Iteration
+from textleak.core.reconstruction import Reconstruction
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import SharedUpdate
 from textleak.gradients import Distance, EngineMatcher, OracleMatcher
 from textleak.models import TextModel
 from textleak.models.causal import load_prior
-from textleak.reconstruction import Reconstruction
-from textleak.threat_model import ThreatModel
-from textleak.update import SharedUpdate
 
 SENTENCE = "the cat broke a cup and ran on the mat ."
 SHORT: dict[str, dict[str, Any]] = {

@@ -11,13 +11,13 @@ import torch
 from tests.sharing import PrivateBatch, share
 from textleak.attacks.base import Attack
 from textleak.attacks.dlg import Dlg, DlgOptions, DlgPaper, DlgPaperOptions
+from textleak.core.errors import UpdateError
+from textleak.core.events import Event, Iteration
+from textleak.core.reconstruction import Reconstruction
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import SharedUpdate
 from textleak.defences import on_update
-from textleak.errors import UpdateError
-from textleak.events import Event, Iteration
 from textleak.models import ModelOptions, TextModel, load_model
-from textleak.reconstruction import Reconstruction
-from textleak.threat_model import ThreatModel
-from textleak.update import SharedUpdate
 
 SENTENCE = "the cat broke a cup and ran on the mat ."
 packaged = pytest.mark.skipif(

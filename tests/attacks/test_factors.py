@@ -13,8 +13,8 @@ from tests.sharing import share
 from textleak.attacks.auto import Auto, AutoOptions
 from textleak.attacks.dlg import Dlg, DlgOptions
 from textleak.attacks.subspace import Subspace, SubspaceOptions
+from textleak.core.update import SharedUpdate
 from textleak.models import ModelOptions, TextModel, load_model
-from textleak.update import SharedUpdate
 
 SENTENCES = ["the baker closed early", "a letter from the bank lay on the table"]
 SHORT = "the cat broke a cup and ran on the mat ."

@@ -6,7 +6,7 @@ from fake_attack import FakeAttack, FakeOptions
 
 from tests.sharing import share
 from textleak.attacks.limited import Limited
-from textleak.events import Event
+from textleak.core.events import Event
 from textleak.models import TextModel
 
 

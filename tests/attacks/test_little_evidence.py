@@ -14,10 +14,10 @@ from textleak.attacks.auto import Auto, AutoOptions
 from textleak.attacks.dlg import Dlg, DlgOptions
 from textleak.attacks.subspace import Subspace, SubspaceOptions
 from textleak.client import Client
+from textleak.core.errors import DataError, UpdateError
+from textleak.core.threat_model import ThreatModel
 from textleak.defences import Defences
-from textleak.errors import DataError, UpdateError
 from textleak.models import ModelOptions, TextModel, load_model
-from textleak.threat_model import ThreatModel
 
 SENTENCE = "the cat sat on the mat"
 QUICK = AutoOptions(dlg=DlgOptions(rounds=1, iterations=2, restarts=1))

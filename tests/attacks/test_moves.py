@@ -16,7 +16,7 @@ from textleak.attacks.dlg.moves import (
     swap_moves,
     word_moves,
 )
-from textleak.models.batch import IGNORED, TokenBatch
+from textleak.core.batch import IGNORED, TokenBatch
 
 
 def batch() -> TokenBatch:

@@ -9,10 +9,10 @@ import torch
 
 from tests.sharing import PrivateBatch, share
 from textleak.attacks.reliability import reliability_warnings
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import SharedUpdate
 from textleak.defences import Defences
 from textleak.models import TextModel, TokenBatch
-from textleak.threat_model import ThreatModel
-from textleak.update import SharedUpdate
 from textleak.verdict.judge import judge
 
 SENTENCE = "the cat broke a cup and ran on the mat ."

@@ -9,12 +9,12 @@ from fake_attack import FakeAttack, FakeOptions
 from textleak.audit import Audit, PrivateText, Watcher, audit_client, audit_update
 from textleak.audit.score import score
 from textleak.client import Client, ClientOptions
-from textleak.errors import DataError
-from textleak.events import Event, Finished, Started
+from textleak.core.errors import DataError
+from textleak.core.events import Event, Finished, Started
+from textleak.core.reconstruction import Candidate, Reconstruction
+from textleak.core.threat_model import ThreatModel
+from textleak.core.verdict import alike
 from textleak.models import TextModel, TokenBatch
-from textleak.reconstruction import Candidate, Reconstruction
-from textleak.threat_model import ThreatModel
-from textleak.verdict.verdict import alike
 
 TEXTS = ["the cat sat on the mat .", "a dog ran !"]
 

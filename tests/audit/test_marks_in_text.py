@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from textleak.client import Client
-from textleak.errors import DataError
+from textleak.core.errors import DataError
 from textleak.models import TextModel
 
 

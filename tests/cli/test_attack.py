@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from textleak.update import SharedUpdate
+from textleak.core.update import SharedUpdate
 
 Textleak = Callable[..., Any]
 TEXT = "the cat sat on the mat ."

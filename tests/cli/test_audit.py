@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from textleak.core.yaml_source import YamlSource
 from textleak.grid.executors import Observer
 from textleak.grid.plan import GridRun
-from textleak.grid.results import GridRecord, ResultsFile, read_results
 from textleak.grid.worker import carry_out
-from textleak.yaml_source import YamlSource
+from textleak.results.log import GridRecord, ResultsFile, read_results
 
 Textleak = Callable[..., Any]
 GRID = """\

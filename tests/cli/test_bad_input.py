@@ -151,7 +151,7 @@ def test_a_missing_update_and_a_missing_run(textleak: Textleak, tmp_path: Path) 
 
 
 def test_debug_gives_the_traceback(textleak: Textleak) -> None:
-    from textleak.errors import UpdateError
+    from textleak.core.errors import UpdateError
 
     with pytest.raises(UpdateError):
         textleak("invert", "none.safetensors", "--debug")

@@ -11,7 +11,7 @@ from textleak_cli.config_file import preset_names, read_config
 from textleak_cli.options import resolve
 
 from textleak import __version__
-from textleak.config import RunConfig
+from textleak.core.config import RunConfig
 
 Textleak = Callable[..., Any]
 HEAVY = ("torch", "transformers", "scipy", "numpy", "datasets")

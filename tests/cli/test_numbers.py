@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from textleak_cli.config_file import read_config
 from textleak_cli.options import parse_settings
 
-from textleak.errors import ConfigError
-from textleak.yaml_source import YamlSource
+from textleak.core.errors import ConfigError
+from textleak.core.yaml_source import YamlSource
 
 Textleak = Callable[..., Any]
 TEXT = "the cat sat on the mat ."

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from textleak import writing
+from textleak.core import writing
 
 Textleak = Callable[..., Any]
 TEXT = "the cat sat on the mat ."

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from textleak.update import SharedUpdate
+from textleak.core.update import SharedUpdate
 
 NOISY = ("--defence", "dpsgd:clip=1,noise=1")
 SAID = "protect nothing"

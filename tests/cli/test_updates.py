@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from textleak_cli import received
 
-from textleak.config import RunConfig
-from textleak.errors import TextleakError
+from textleak.core.config import RunConfig
+from textleak.core.errors import TextleakError
+from textleak.core.update import HEADER_KEY, SharedUpdate
 from textleak.models import TextModel
-from textleak.update import HEADER_KEY, SharedUpdate
 
 Textleak = Callable[..., Any]
 TEXT = "the cat sat on the mat ."  # nine tokens

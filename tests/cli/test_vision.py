@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from textleak.update import SharedUpdate, UpdateMetadata
+from textleak.core.update import SharedUpdate, UpdateMetadata
 from textleak.vision.attacks import IMAGE_ATTACKS
 from textleak.vision.pixels import to_picture
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from textleak.client import Client, ClientOptions
-from textleak.errors import ConfigError, DataError
+from textleak.core.errors import ConfigError, DataError
+from textleak.core.threat_model import ThreatModel
 from textleak.models import TextModel
-from textleak.threat_model import ThreatModel
 
 TEXTS = ["the cat sat on the mat .", "a dog ran !"]
 

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textleak.models.batch import IGNORED
-from textleak.randomness import stream
+from textleak.core.batch import IGNORED
+from textleak.core.randomness import stream
 from textleak.tasks.masking import mask_tokens
 
 SPECIAL, MASK = {0, 2, 3, 4}, 4

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from textleak.client.reading import in_batches, read_sentences
-from textleak.errors import DataError
+from textleak.core.errors import DataError
 
 
 def test_lines_of_text(tmp_path: Path) -> None:

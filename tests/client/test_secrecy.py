@@ -12,11 +12,11 @@ from torch import Tensor
 
 from textleak.attacks import ATTACKS
 from textleak.client import Client, ClientOptions
+from textleak.core.randomness import derived, stream
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import SharedUpdate
 from textleak.defences import Defences
 from textleak.models import ModelOptions, TextModel, load_model
-from textleak.randomness import derived, stream
-from textleak.threat_model import ThreatModel
-from textleak.update import SharedUpdate
 
 TEXTS, CLASSES = ["the cat sat on the mat .", "a dog ran !"], [0, 2]
 WATCHED = "bert.encoder.layer.0.intermediate.dense.weight"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from textleak.core.errors import ConfigError
+from textleak.core.update import SharedUpdate, UpdateMetadata
 from textleak.defences import DEFENCES, Defence, Defences, UpdateDefence, on_update, parse_defence
-from textleak.errors import ConfigError
-from textleak.update import SharedUpdate, UpdateMetadata
 
 
 @pytest.fixture

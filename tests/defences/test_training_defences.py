@@ -10,11 +10,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from textleak.client import Client, ClientOptions
+from textleak.core.errors import ConfigError
+from textleak.core.update import SharedUpdate
 from textleak.defences import DEFENCES, Defences, TrainingDefence
-from textleak.errors import ConfigError
 from textleak.models import TextModel
 from textleak.training import LocalSteps, PerExample, TrainingPlan, train
-from textleak.update import SharedUpdate
 from textleak.verdict.recompute import verify
 
 TEXTS = ["the cat sat on the mat .", "a dog ran !", "the chair broke a cup ."]

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import pytest
 
 from textleak.client import Client, ClientOptions, PrivateBatch
+from textleak.core.update import SharedUpdate
 from textleak.evidence.first_layer import FirstLayer
 from textleak.models import ModelOptions, TextModel, load_model
-from textleak.update import SharedUpdate
 
 SENTENCES = [
     "the old miller sold his last sack of flour",

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from textleak.core.batch import IGNORED, TokenBatch
 from textleak.evidence.duals import context_duals, input_solution, residual_gradients
 from textleak.evidence.labels import class_counts, logit_gradients
 from textleak.evidence.masks import label_counts, loss_bearing
 from textleak.evidence.pairs import pairs_in_span
 from textleak.evidence.spans import row_span, spectral_rank
 from textleak.gradients import parameter_gradients
-from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 
 from .conftest import Case

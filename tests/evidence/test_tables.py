@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from textleak.core.batch import IGNORED
 from textleak.evidence.decoder import decoder_part, input_rows
 from textleak.evidence.places import orthogonality_threshold, place_words
 from textleak.evidence.regression import likely_pairs
 from textleak.evidence.words import active_rows, correlated_rows, tied_words, untied_words
-from textleak.models.batch import IGNORED
 
 from .conftest import Case
 

@@ -13,7 +13,7 @@ from gradients.cases import CASES, Case, build, evaluate
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from textleak.errors import ModelError, UpdateError
+from textleak.core.errors import ModelError, UpdateError
 from textleak.gradients import MATCHERS, Distance, EngineMatcher, Matcher, OracleMatcher
 from textleak.gradients.distances import KINDS
 from textleak.gradients.engine import evaluation

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from textleak.errors import ConfigError
+from textleak.core.errors import ConfigError
 from textleak.gradients import (
     Distance,
     EngineMatcher,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from textleak.core.yaml_source import YamlSource
 from textleak.grid.executors import Observer
 from textleak.grid.plan import GridRun
 from textleak.grid.prepare import PreparedGrid, prepare_grid
-from textleak.grid.results import GridRecord
 from textleak.grid.worker import carry_out
-from textleak.yaml_source import YamlSource
+from textleak.results.log import GridRecord
 
 GRID = """\
 texts: [the cat sat on the mat ., a dog ran !]

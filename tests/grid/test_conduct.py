@@ -12,8 +12,8 @@ import pytest
 from textleak.grid.conduct import GridWatcher, conduct, outstanding, read_grid, write_grid
 from textleak.grid.plan import GridRun
 from textleak.grid.prepare import PreparedGrid
-from textleak.grid.results import GridRecord, ResultsFile, read_results
 from textleak.grid.worker import carry_out
+from textleak.results.log import GridRecord, ResultsFile, read_results
 
 Prepared = Callable[..., PreparedGrid]
 

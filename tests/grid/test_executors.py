@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from textleak.errors import ConfigError
+from textleak.core.errors import ConfigError
 from textleak.grid.conduct import GridWatcher
 from textleak.grid.executors import LocalProcesses, build_executor
 from textleak.grid.plan import GridRun
 from textleak.grid.prepare import PreparedGrid
-from textleak.grid.results import GridRecord, read_results
 from textleak.grid.worker import carry_out
+from textleak.results.log import GridRecord, read_results
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from textleak_cli.main import main; main()", "audit"]

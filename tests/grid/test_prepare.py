@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from textleak.audit.setup import build_attack
-from textleak.config import RunConfig
+from textleak.core.config import RunConfig
+from textleak.core.errors import ConfigError
+from textleak.core.yaml_source import YamlSource
 from textleak.defences import Defences
-from textleak.errors import ConfigError
 from textleak.grid.config import GridConfig
 from textleak.grid.prepare import PreparedGrid, prepare_grid
-from textleak.yaml_source import YamlSource
 
 Prepared = Callable[..., PreparedGrid]
 LINE = "texts: [the cat sat .]\nmodels: [{model}]\n"

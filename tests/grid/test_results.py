@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from textleak.errors import ConfigError
+from textleak.core.errors import ConfigError
 from textleak.grid.prepare import PreparedGrid
-from textleak.grid.results import ASIDE, RESULTS, GridRecord, ResultsFile, read_results
 from textleak.grid.worker import carry_out, failed
+from textleak.results.log import ASIDE, RESULTS, GridRecord, ResultsFile, read_results
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from rich.console import Console
 from textleak.grid.estimate import Costs
 from textleak.grid.plan import GridRun
 from textleak.grid.prepare import PreparedGrid
-from textleak.grid.results import GridRecord
 from textleak.grid.screen import GridProgress, GridScreen, grid_view, record_line
 from textleak.grid.worker import failed
+from textleak.results.log import GridRecord
 
 
 class Clock:

@@ -15,7 +15,7 @@ import transformers
 from conftest import tiny_config, tiny_tokenizer
 from safetensors.torch import load_file, save_file
 
-from textleak.errors import ModelError
+from textleak.core.errors import ModelError
 from textleak.models import ModelOptions, TextModel, load_model
 
 

@@ -10,7 +10,7 @@ import torch
 from conftest import tiny_config, tiny_tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from textleak.errors import ConfigError, ModelError
+from textleak.core.errors import ConfigError, ModelError
 from textleak.models import ModelOptions, TextModel, load_model, loading
 from textleak.models.activations import ACTIVATIONS
 

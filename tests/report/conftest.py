@@ -8,13 +8,13 @@ from io import StringIO
 import pytest
 from rich.console import Console, RenderableType
 
-from textleak.events import Event, Finished, Iteration, Started
+from textleak.core.events import Event, Finished, Iteration, Started
+from textleak.core.threat_model import ThreatModel
 from textleak.metrics.sentence import SentenceFrame
-from textleak.report.header import RunHeader
-from textleak.report.history import HistoryRow
-from textleak.report.pieces import Pieces
-from textleak.report.record import BatchRecord, RunRecord, SequenceRecord
-from textleak.threat_model import ThreatModel
+from textleak.results.header import RunHeader
+from textleak.results.history import HistoryRow
+from textleak.results.pieces import Pieces
+from textleak.results.record import BatchRecord, RunRecord, SequenceRecord
 
 NAMES = {2: "[CLS]", 3: "[SEP]", 5: "we", 6: "welcome", 7: "tutor", 8: "##ials", 9: ".", 10: "it"}
 TRUTH = [2, 5, 6, 7, 8, 9, 3]

@@ -1,8 +1,8 @@
 from collections.abc import Callable
 
 from textleak.report.final import outcome_view, summary_view
-from textleak.report.pieces import Pieces
-from textleak.report.record import RunRecord
+from textleak.results.pieces import Pieces
+from textleak.results.record import RunRecord
 
 Show = Callable[..., str]
 BLANK = dict.fromkeys(

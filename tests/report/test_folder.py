@@ -5,14 +5,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from textleak.errors import ConfigError
-from textleak.events import Event
-from textleak.report.folder import EVENTS, RESULT, UPDATE, RunFolder, SavedRun
-from textleak.report.header import RunHeader
-from textleak.report.pieces import Pieces
-from textleak.report.record import RunRecord
+from textleak.core.errors import ConfigError
+from textleak.core.events import Event
+from textleak.core.update import SharedUpdate, UpdateMetadata
 from textleak.report.replaying import show_again
-from textleak.update import SharedUpdate, UpdateMetadata
+from textleak.results.folder import EVENTS, RESULT, UPDATE, RunFolder, SavedRun
+from textleak.results.header import RunHeader
+from textleak.results.pieces import Pieces
+from textleak.results.record import RunRecord
 
 Save = Callable[[RunRecord | None], Path]
 

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
-from textleak.events import Iteration
-from textleak.report.history import ROWS, History, history_table, thinned
+from textleak.core.events import Iteration
+from textleak.results.history import ROWS, History, history_table, thinned
 
 Show = Callable[..., str]
 IDS = [2, 5, 3]

@@ -2,12 +2,12 @@ from collections.abc import Callable
 
 import pytest
 
-from textleak.events import Event
-from textleak.report.header import RunHeader
+from textleak.core.events import Event
 from textleak.report.live import live_view
-from textleak.report.pieces import Pieces
 from textleak.report.plain import plain_line
 from textleak.report.progress import Progress
+from textleak.results.header import RunHeader
+from textleak.results.pieces import Pieces
 
 Show = Callable[..., str]
 TRUTH = [5, 6, 7, 8, 9]

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from textleak.report.record import RunRecord, json_text
+from textleak.results.record import RunRecord, json_text
 
 
 def test_the_contract(record: RunRecord) -> None:

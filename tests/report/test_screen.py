@@ -7,11 +7,11 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from textleak.events import Event
-from textleak.report.header import RunHeader
-from textleak.report.pieces import Pieces
+from textleak.core.events import Event
 from textleak.report.progress import Progress
 from textleak.report.screen import Mode, Screen
+from textleak.results.header import RunHeader
+from textleak.results.pieces import Pieces
 
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 

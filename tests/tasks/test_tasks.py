@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from tests.sharing import share
 from textleak.client import Client, ClientOptions
-from textleak.errors import ConfigError, DataError, ModelError
+from textleak.core.errors import ConfigError, DataError, ModelError
 from textleak.evidence.labels import evident_labels
 from textleak.models import ModelOptions, TextModel, TokenBatch, load_model
 from textleak.tasks import TEXT_TASKS, text_task

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from textleak.core.errors import DataError
 from textleak.defences import Defences
-from textleak.errors import DataError
 from textleak.models import TextModel
 from textleak.utility import (
     ImageLearner,

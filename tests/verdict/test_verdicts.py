@@ -14,13 +14,13 @@ from transformers import BertForSequenceClassification
 from tests.conftest import tiny_config, tiny_tokenizer
 from tests.sharing import share
 from textleak.attacks.running import untouched
+from textleak.core.batch import IGNORED
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import SharedUpdate
+from textleak.core.verdict import Verdict
 from textleak.defences import Defences
 from textleak.models import ModelOptions, TextModel, TokenBatch, load_model
-from textleak.models.batch import IGNORED
-from textleak.threat_model import ThreatModel
-from textleak.update import SharedUpdate
 from textleak.verdict.judge import FEW, NO_TRACE, NOTHING, ZERO, explains, judge
-from textleak.verdict.verdict import Verdict
 
 SENTENCES = ["the cat broke a cup and ran on the mat .", "a dog sat on the chair ."]
 packaged = pytest.mark.skipif(

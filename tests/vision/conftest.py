@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.vision.sharing import PrivateImages, share
-from textleak.update import SharedUpdate
+from textleak.core.update import SharedUpdate
 from textleak.vision.models import ImageModel, ImageModelOptions, load_image_model
 from textleak.vision.pixels import to_picture
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from textleak.update import SharedUpdate
+from textleak.core.update import SharedUpdate
 from textleak.vision.audit import audit
 from textleak.vision.client import ImageClient, PrivateImages
 from textleak.vision.metrics import ImageScore

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from textleak.errors import ConfigError, DataError
-from textleak.threat_model import ThreatModel
-from textleak.update import SharedUpdate
+from textleak.core.errors import ConfigError, DataError
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import SharedUpdate
 from textleak.vision.client import ImageClient, PrivateImages
 from textleak.vision.models import ImageModel
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from textleak.registry import Registry
+from textleak.core.registry import Registry
 
 ATTACKS: Registry[Any] = Registry(
     "attack",

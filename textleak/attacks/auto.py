@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from textleak.attacks.base import Attack, Session
 from textleak.attacks.dlg import Dlg, DlgOptions
 from textleak.attacks.subspace import Subspace, SubspaceOptions
-from textleak.errors import TextleakError, UpdateError
-from textleak.models.batch import TokenBatch
+from textleak.core.batch import TokenBatch
+from textleak.core.errors import TextleakError, UpdateError
+from textleak.core.reconstruction import Candidate
+from textleak.core.update import SharedUpdate
 from textleak.models.text_model import TextModel
-from textleak.reconstruction import Candidate
-from textleak.update import SharedUpdate
 from textleak.verdict.judge import explains
 from textleak.verdict.recompute import verify
 

@@ -10,15 +10,15 @@ from pydantic import BaseModel
 
 from textleak.attacks.reliability import reliability_warnings
 from textleak.attacks.running import Run, carry_out, untouched
-from textleak.consistency import check_fits, check_lengths, check_within, workable
+from textleak.core.consistency import check_fits, check_lengths, check_within, workable
+from textleak.core.events import Event, Finished, Iteration, OnEvent, Started
+from textleak.core.reconstruction import Candidate, Reconstruction
+from textleak.core.update import SharedUpdate
+from textleak.core.verdict import Verdict
 from textleak.defences import Defences
-from textleak.events import Event, Finished, Iteration, OnEvent, Started
 from textleak.evidence.factor import upright
 from textleak.models.text_model import TextModel
-from textleak.reconstruction import Candidate, Reconstruction
-from textleak.update import SharedUpdate
 from textleak.verdict.judge import judge
-from textleak.verdict.verdict import Verdict
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 

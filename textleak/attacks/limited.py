@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 from textleak.attacks.base import Attack
-from textleak.events import Event, OnEvent
+from textleak.core.events import Event, OnEvent
+from textleak.core.reconstruction import Reconstruction
+from textleak.core.update import SharedUpdate
 from textleak.models.text_model import TextModel
-from textleak.reconstruction import Reconstruction
-from textleak.update import SharedUpdate
 
 
 class Limited:

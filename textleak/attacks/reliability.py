@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from textleak.decoding import standing_words
-from textleak.models.batch import IGNORED, TokenBatch
+from textleak.attacks.decoding import standing_words
+from textleak.core.batch import IGNORED, TokenBatch
+from textleak.core.update import SharedUpdate
+from textleak.core.verdict import Verdict
 from textleak.models.text_model import TextModel
-from textleak.update import SharedUpdate
 from textleak.verdict.recompute import verify
-from textleak.verdict.verdict import Verdict
 
 _DRAWS = 3  # random batches that a result is compared with
 

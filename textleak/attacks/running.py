@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from torch import nn
 
-from textleak.randomness import own_generators
+from textleak.core.randomness import own_generators
 
 Found = TypeVar("Found")
 Told = TypeVar("Told")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from textleak.core.batch import TokenBatch
 from textleak.gradients import Matcher, Recorder
-from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
 
 

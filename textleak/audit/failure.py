@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import torch
 
 from textleak.audit.result import BatchResult, SequenceResult
-from textleak.errors import TextleakError
+from textleak.core.batch import TokenBatch
+from textleak.core.errors import TextleakError
+from textleak.core.reconstruction import Candidate, Reconstruction
+from textleak.core.verdict import alike
 from textleak.metrics.sentence import SentenceFrame
-from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
-from textleak.reconstruction import Candidate, Reconstruction
-from textleak.verdict.verdict import alike
 
 
 def failed_update(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from textleak.reconstruction import Reconstruction
-from textleak.verdict.verdict import PartVerdict, Word, worst
+from textleak.core.reconstruction import Reconstruction
+from textleak.core.verdict import PartVerdict, Word, worst
 
 RATES = ("token_match", "exact", "rouge1", "rouge2", "rougeL")
 

@@ -11,13 +11,13 @@ from textleak.audit.failure import failed_update
 from textleak.audit.result import Audit, BatchResult
 from textleak.audit.score import score
 from textleak.client import Client, ClientOptions
+from textleak.core.errors import ConfigError
+from textleak.core.events import Event, OnEvent
+from textleak.core.reconstruction import Reconstruction
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import SharedUpdate
 from textleak.defences import Defences
-from textleak.errors import ConfigError
-from textleak.events import Event, OnEvent
 from textleak.models.text_model import TextModel
-from textleak.reconstruction import Reconstruction
-from textleak.threat_model import ThreatModel
-from textleak.update import SharedUpdate
 
 
 class AttackCall(Protocol):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from textleak.audit.result import BatchResult, SequenceResult
+from textleak.core.reconstruction import Reconstruction
 from textleak.metrics import TEXT_METRICS, TOKEN_METRICS
 from textleak.metrics.assignment import best_pairing
 from textleak.metrics.sentence import SentenceFrame
 from textleak.models.text_model import TextModel
-from textleak.reconstruction import Reconstruction
 
 _NO_WORD = (
     -1

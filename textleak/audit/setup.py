@@ -15,15 +15,15 @@ from textleak.audit.result import Audit
 from textleak.audit.run import NO_WATCHER, AttackCall, PrivateText, Watcher, audit_client
 from textleak.client import Client, ClientOptions
 from textleak.client.reading import in_batches, read_sentences
-from textleak.config import RunConfig, validated
+from textleak.core.config import RunConfig, validated
+from textleak.core.errors import ConfigError, DataError, unknown
+from textleak.core.update import UpdateMetadata
 from textleak.defences import Defences
-from textleak.errors import ConfigError, DataError, unknown
 from textleak.metrics.sentence import SentenceFrame
 from textleak.models import ModelOptions, TextModel, load_model
-from textleak.report.header import RunHeader, versions
-from textleak.report.pieces import Pieces
+from textleak.results.header import RunHeader, versions
+from textleak.results.pieces import Pieces
 from textleak.tasks import TASKS
-from textleak.update import UpdateMetadata
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # those that hold numbers and run what attacks need
 

@@ -31,12 +31,12 @@ from textleak.audit import PrivateText, Watcher, audit_client
 from textleak.audit.result import BatchResult
 from textleak.audit.run import AttackCall
 from textleak.client import ClientOptions
-from textleak.events import OnEvent
+from textleak.core.events import OnEvent
+from textleak.core.reconstruction import Reconstruction
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import SharedUpdate
 from textleak.models import ModelOptions, TextModel, load_model
-from textleak.reconstruction import Reconstruction
 from textleak.tasks import TASKS, TEXT_TASKS
-from textleak.threat_model import ThreatModel
-from textleak.update import SharedUpdate
 
 Row = dict[str, Any]
 GRANTS = ("batch_size", "lengths", "labels", "masked_positions")

@@ -10,15 +10,15 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from textleak.client.reading import half_character
+from textleak.core.batch import TokenBatch
+from textleak.core.errors import DataError
+from textleak.core.randomness import derived, stream
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import SharedUpdate, UpdateMetadata, check_shareable, shared_names
 from textleak.defences import Defences, Memory
-from textleak.errors import DataError
-from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
-from textleak.randomness import derived, stream
 from textleak.tasks.base import Chances, Label
-from textleak.threat_model import ThreatModel
 from textleak.training import TrainingPlan, train
-from textleak.update import SharedUpdate, UpdateMetadata, check_shareable, shared_names
 
 
 class ClientOptions(BaseModel):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from textleak.errors import DataError
+from textleak.core.errors import DataError
 
 _TABLES = {".csv", ".tsv", ".json", ".parquet", ".arrow", ".xlsx", ".gz", ".zip"}
 _BLANK = " \t\r"  # around a line; any other white space is text

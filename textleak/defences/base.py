@@ -9,11 +9,11 @@ from typing import ClassVar, Generic, TypeVar, final
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from textleak.privacy import PrivacyGuarantee
-from textleak.randomness import Stream, stream
-from textleak.threat_model import ThreatModel
+from textleak.core.privacy import PrivacyGuarantee
+from textleak.core.randomness import Stream, stream
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import SharedUpdate
 from textleak.training import TrainingPlan
-from textleak.update import SharedUpdate
 
 
 class NoOptions(BaseModel):

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from textleak.core.errors import ConfigError
+from textleak.core.privacy import PrivacyGuarantee
 from textleak.defences.base import TrainingDefence
-from textleak.errors import ConfigError
-from textleak.privacy import PrivacyGuarantee
 from textleak.training import PerExample, TrainingPlan
 
 _ORDERS = [1 + x / 10 for x in range(1, 100)] + [*range(11, 64), 128, 256, 512, 1024]

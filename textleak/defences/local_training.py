@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from textleak.core.errors import ConfigError
+from textleak.core.layer_names import layer_number
+from textleak.core.threat_model import ThreatModel
 from textleak.defences.base import TrainingDefence
-from textleak.errors import ConfigError
-from textleak.layer_names import layer_number
-from textleak.threat_model import ThreatModel
 from textleak.training import LocalSteps, TrainingPlan
 
 

@@ -9,8 +9,8 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from textleak.core.randomness import Stream
 from textleak.defences.base import Step, UpdateDefence
-from textleak.randomness import Stream
 
 
 class NoiseOptions(BaseModel):

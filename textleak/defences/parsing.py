@@ -6,11 +6,11 @@ from typing import Any
 
 import yaml
 
-from textleak.config import validated
+from textleak.core.config import validated
+from textleak.core.errors import ConfigError, unknown
+from textleak.core.registry import Registry
+from textleak.core.yaml_values import parse_yaml
 from textleak.defences.base import Defence
-from textleak.errors import ConfigError, unknown
-from textleak.registry import Registry
-from textleak.yaml_values import parse_yaml
 
 DEFENCES: Registry[type[Defence[Any]]] = Registry(
     "defence",

@@ -8,14 +8,14 @@ from typing import Any
 
 from torch import Tensor
 
-from textleak.bounds import MOST_DEFENCES
+from textleak.core.bounds import MOST_DEFENCES
+from textleak.core.errors import ConfigError
+from textleak.core.privacy import PrivacyGuarantee
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import SharedUpdate
 from textleak.defences.base import Defence, TrainingDefence, UpdateDefence
 from textleak.defences.parsing import parse_defence
-from textleak.errors import ConfigError
-from textleak.privacy import PrivacyGuarantee
-from textleak.threat_model import ThreatModel
 from textleak.training import TrainingPlan
-from textleak.update import SharedUpdate
 
 Memory = list[dict[str, Tensor]]  # what each update defence kept of a client's earlier updates
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from textleak.bounds import MOST_STEPS
+from textleak.core.bounds import MOST_STEPS
 from textleak.defences.base import Step, UpdateDefence
 from textleak.defences.sparsity import Scope, keep_largest
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from textleak.core.update import SharedUpdate
 from textleak.models.text_model import TextModel
-from textleak.update import SharedUpdate
 
 _PLAIN = 1e-5  # single precision leaves a fitted factor five digits
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textleak.errors import UpdateError
+from textleak.core.errors import UpdateError
 from textleak.models.families import Projection
 from textleak.models.text_model import TextModel
 

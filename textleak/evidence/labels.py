@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from textleak.core.batch import IGNORED, TokenBatch
+from textleak.core.update import SharedUpdate
 from textleak.evidence.factor import oddness
-from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.inputs import inputs_of
 from textleak.models.text_model import TextModel
-from textleak.update import SharedUpdate
 
 _WHOLE = 0.05  # how far from whole numbers counts may lie
 _CLEAR = 1e-3  # the same of a fitted factor: single precision leaves 1e-5

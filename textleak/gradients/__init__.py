@@ -5,6 +5,7 @@ tests hold them equal. `layers` has a rule for every kind of layer that the engi
 `quick` a few operations whose second derivatives are written out.
 """
 
+from textleak.core.registry import Registry
 from textleak.gradients.agreement import Agreement, agreement
 from textleak.gradients.distances import Distance
 from textleak.gradients.engine.evaluation import EngineMatcher
@@ -12,7 +13,6 @@ from textleak.gradients.matcher import Forward, Matcher, Recorder
 from textleak.gradients.oracle import OracleMatcher
 from textleak.gradients.plain import parameter_gradients, relative_error
 from textleak.gradients.slopes import value_and_slope
-from textleak.registry import Registry
 
 MATCHERS: Registry[type[Matcher]] = Registry(
     "matcher",

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from textleak.errors import ConfigError, UpdateError, unknown
+from textleak.core.errors import ConfigError, UpdateError, unknown
 
 KINDS = ("l2", "cosine", "cosine-all", "relative-l2", "tag")
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from textleak.errors import ModelError, UpdateError, unknown
+from textleak.core.errors import ModelError, UpdateError, unknown
 from textleak.gradients.distances import Distance
 
 

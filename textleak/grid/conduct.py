@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from textleak.errors import ConfigError
+from textleak.core.errors import ConfigError
+from textleak.core.paths import is_file
+from textleak.core.writing import write_text
 from textleak.grid.config import GridConfig
 from textleak.grid.executors import Executor, Observer
 from textleak.grid.plan import GridRun
-from textleak.grid.results import GridRecord, ResultsFile
-from textleak.paths import is_file
-from textleak.report.header import versions
-from textleak.report.record import json_text
-from textleak.writing import write_text
+from textleak.results.header import versions
+from textleak.results.log import GridRecord, ResultsFile
+from textleak.results.record import json_text
 
 GRID = "grid.json"
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from textleak.bounds import MOST_DEFENCES, Classes, Seed, Threads
-from textleak.config import Labels
+from textleak.core.bounds import MOST_DEFENCES, Classes, Seed, Threads
+from textleak.core.config import Labels
+from textleak.core.threat_model import Patterns
 from textleak.tasks import TextTaskName
-from textleak.threat_model import Patterns
 
 NO_DEFENCE = "none"
 SCHEMA = ConfigDict(frozen=True, extra="forbid")

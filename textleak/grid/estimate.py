@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from textleak.audit.setup import build_attack
-from textleak.config import RunConfig
+from textleak.core.config import RunConfig
 from textleak.grid.plan import Cell, GridRun
-from textleak.grid.results import GridRecord
+from textleak.results.log import GridRecord
 
 # Seconds for one sentence on minilm, one core: means of CoLA sentences. Scaled to another model by
 # the size of its encoder and to a batch by a power of its sentences, they are good to a factor of a few.

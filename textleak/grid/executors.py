@@ -14,10 +14,10 @@ from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from typing import Protocol
 
-from textleak.errors import ConfigError, unknown
+from textleak.core.errors import ConfigError, unknown
 from textleak.grid.plan import GridRun
-from textleak.grid.results import GridRecord
 from textleak.grid.worker import carry_out, failed
+from textleak.results.log import GridRecord
 
 EXECUTORS = ("local", "ray")
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from textleak.bounds import MOST_RUNS
 from textleak.client.reading import in_batches
-from textleak.config import RunConfig
-from textleak.errors import ConfigError
+from textleak.core.bounds import MOST_RUNS
+from textleak.core.config import RunConfig
+from textleak.core.errors import ConfigError
 from textleak.grid.config import GridConfig, defence_title, share_title
 from textleak.grid.texts import LoadedTexts
 from textleak.tasks import TASKS

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from textleak.errors import ConfigError
+from textleak.core.errors import ConfigError
+from textleak.core.yaml_source import YamlSource
 from textleak.grid.checks import check_grid
 from textleak.grid.config import GridConfig, ModelEntry, TextSet
 from textleak.grid.estimate import Costs
 from textleak.grid.executors import default_threads
 from textleak.grid.plan import GridRun, plan_runs
-from textleak.yaml_source import YamlSource
 
 _AXES = {
     "model": "model",

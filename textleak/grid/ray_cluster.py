@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from textleak.errors import ConfigError
+from textleak.core.errors import ConfigError
 from textleak.grid.executors import Observer
 from textleak.grid.plan import GridRun
-from textleak.grid.results import GridRecord
 from textleak.grid.worker import carry_out, failed
+from textleak.results.log import GridRecord
 
 RETRIES = 1  # of a run whose worker died; Ray counts them
 

@@ -14,11 +14,11 @@ from rich.text import Text
 from textleak.grid.conduct import GridWatcher
 from textleak.grid.estimate import Costs, duration
 from textleak.grid.plan import GridRun
-from textleak.grid.results import GridRecord
 from textleak.report.live import clock_text
 from textleak.report.live_console import LiveConsole
 from textleak.report.screen import Mode
-from textleak.terminal import escaped
+from textleak.report.terminal import escaped
+from textleak.results.log import GridRecord
 
 BAR = 20  # columns of a bar
 

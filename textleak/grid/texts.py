@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from textleak.client.reading import read_sentences
-from textleak.errors import DataError, unknown
+from textleak.core.errors import DataError, unknown
 from textleak.grid.config import TextSet
 from textleak.models.loading import local_only, quiet
 

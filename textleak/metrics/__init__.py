@@ -6,7 +6,7 @@ first (`audit` does that), and at a masked position stands the word, not [MASK].
 
 from collections.abc import Callable, Sequence
 
-from textleak.registry import Registry
+from textleak.core.registry import Registry
 
 TokenMetric = Callable[[Sequence[int], Sequence[int]], float]
 TextMetric = Callable[[str, str], dict[str, float]]

@@ -11,7 +11,7 @@ from typing import cast
 from torch import nn
 from transformers.activations import ACT2CLS
 
-from textleak.errors import ConfigError, unknown
+from textleak.core.errors import ConfigError, unknown
 
 KEEP = "keep"
 SMOOTH: dict[str, Callable[[], nn.Module]] = {

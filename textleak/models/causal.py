@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from textleak.errors import ModelError
+from textleak.core.errors import ModelError
+from textleak.core.paths import is_folder
 from textleak.models.fetching import fetched
 from textleak.models.loading import first_line, local_only, quiet
-from textleak.paths import is_folder
 
 
 class LanguagePrior:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from textleak.errors import ModelError
+from textleak.core.errors import ModelError
 
 _POOLER = ".pooler"  # made anew like a head: masked-LM does without, classification trains it
 

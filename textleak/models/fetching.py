@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from textleak.errors import ModelError
-from textleak.paths import is_folder
+from textleak.core.errors import ModelError
+from textleak.core.paths import is_folder
 
 _MAY_NAME_CODE = ("config.json", "tokenizer_config.json", "preprocessor_config.json")
 _CODE = "auto_map"  # the key under which these files name classes in files of their own

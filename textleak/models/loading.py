@@ -27,8 +27,11 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from textleak.bounds import Classes, Seed
-from textleak.errors import ModelError, unknown
+from textleak.core.bounds import Classes, Seed
+from textleak.core.errors import ModelError, unknown
+from textleak.core.paths import is_folder
+from textleak.core.randomness import weights_drawn
+from textleak.core.update import ModelRecipe
 from textleak.models.activations import check_activation, swap_activations
 from textleak.models.checks import check_tokenizer, check_weights
 from textleak.models.families import family_class, family_of
@@ -36,11 +39,8 @@ from textleak.models.fetching import fetched
 from textleak.models.kinks import kinks
 from textleak.models.presets import SIZES, preset_config
 from textleak.models.text_model import TextModel, fingerprint
-from textleak.paths import is_folder
-from textleak.randomness import weights_drawn
 from textleak.tasks import text_task
 from textleak.tasks.base import TextTask
-from textleak.update import ModelRecipe
 
 PACKAGED = "minilm"
 TYPO = 0.85  # a name this close to a known one is a slip, not a Hub id

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from textleak.models.batch import TokenBatch
+from textleak.core.batch import TokenBatch
+from textleak.core.update import ModelRecipe
 from textleak.models.families import Family, family_of
 from textleak.tasks.base import TextTask
-from textleak.update import ModelRecipe
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from textleak.report.pieces import CONTINUES
+from textleak.results.pieces import CONTINUES
 
 RIGHT, WRONG = "green", "bold red"
 MISSING = "·"

@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from textleak.terminal import escaped
+from textleak.report.terminal import escaped
 
 
 class Facts:

@@ -9,9 +9,9 @@ from rich.text import Text
 
 from textleak.report.alignment import Alignment
 from textleak.report.facts import Facts
-from textleak.report.history import history_table
-from textleak.report.pieces import Pieces
-from textleak.report.record import (
+from textleak.results.history import history_table
+from textleak.results.pieces import Pieces
+from textleak.results.record import (
     BatchRecord,
     OutcomeRecord,
     RunRecord,

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from textleak.report.alignment import Alignment
 from textleak.report.facts import Facts
-from textleak.report.header import RunHeader
 from textleak.report.progress import Progress
 from textleak.report.sparkline import objective_text, sparkline
+from textleak.results.header import RunHeader
 
 SHOWN = 4  # sentences of a batch that fit on a screen with their references
 

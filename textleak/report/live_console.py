@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from textleak.terminal import Escaped
+from textleak.report.terminal import Escaped
 
 if TYPE_CHECKING:
     from typing_extensions import Self

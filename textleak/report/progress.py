@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from textleak.events import Event, Finished, Iteration, Started
+from textleak.core.events import Event, Finished, Iteration, Started
 from textleak.metrics.assignment import best_pairing
-from textleak.report.header import RunHeader
-from textleak.report.pieces import Pieces
+from textleak.results.header import RunHeader
+from textleak.results.pieces import Pieces
 
 
 @dataclass

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from textleak.events import Finished, Started
+from textleak.core.events import Finished, Started
 from textleak.report.final import outcome_view, summary_view
-from textleak.report.folder import SavedRun
 from textleak.report.progress import Progress
 from textleak.report.screen import Mode, Screen
+from textleak.results.folder import SavedRun
 
 
 def show_again(

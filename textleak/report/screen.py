@@ -6,12 +6,12 @@ from typing import Literal
 
 from rich.console import Console
 
-from textleak.events import Event, Finished, Iteration
+from textleak.core.events import Event, Finished, Iteration
 from textleak.report.live import header_view, live_view
 from textleak.report.live_console import LiveConsole
 from textleak.report.plain import plain_line
 from textleak.report.progress import Progress
-from textleak.terminal import escaped
+from textleak.report.terminal import escaped
 
 Mode = Literal["live", "plain", "quiet"]
 

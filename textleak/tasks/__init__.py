@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator
 
-from textleak.errors import unknown
-from textleak.registry import Registry
+from textleak.core.errors import unknown
+from textleak.core.registry import Registry
 
 if TYPE_CHECKING:
     from textleak.tasks.base import Task, TextTask

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-from textleak.errors import ConfigError, ModelError
-from textleak.models.batch import IGNORED, TokenBatch
-from textleak.randomness import Stream
+from textleak.core.batch import IGNORED, TokenBatch
+from textleak.core.errors import ConfigError, ModelError
+from textleak.core.randomness import Stream
 
 if TYPE_CHECKING:
     from textleak.models.text_model import TextModel

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from textleak.models.batch import IGNORED, TokenBatch
+from textleak.core.batch import IGNORED, TokenBatch
 from textleak.tasks.base import Chances, Label, TextTask
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from textleak.errors import DataError, ModelError
-from textleak.models.batch import TokenBatch
+from textleak.core.batch import TokenBatch
+from textleak.core.errors import DataError, ModelError
 from textleak.tasks.base import Chances, Label, TextTask
 
 if TYPE_CHECKING:

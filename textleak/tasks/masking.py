@@ -7,8 +7,8 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from textleak.models.batch import IGNORED
-from textleak.randomness import Stream
+from textleak.core.batch import IGNORED
+from textleak.core.randomness import Stream
 
 
 def mask_tokens(

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from textleak.errors import DataError
-from textleak.models.batch import IGNORED, TokenBatch
+from textleak.core.batch import IGNORED, TokenBatch
+from textleak.core.errors import DataError
 from textleak.tasks.base import Chances, Label, TextTask
 from textleak.tasks.masking import mask_tokens
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textleak.errors import DataError
-from textleak.models.batch import TokenBatch
+from textleak.core.batch import TokenBatch
+from textleak.core.errors import DataError
 from textleak.tasks.base import Chances, Label
 from textleak.tasks.classification import SequenceTask
 

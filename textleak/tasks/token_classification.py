@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from textleak.errors import DataError
-from textleak.models.batch import IGNORED, TokenBatch
+from textleak.core.batch import IGNORED, TokenBatch
+from textleak.core.errors import DataError
 from textleak.tasks.base import Chances, Label, TextTask
 
 if TYPE_CHECKING:

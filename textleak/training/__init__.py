@@ -7,7 +7,7 @@ A training defence changes the plan. The client carries it out on its private ex
 carries it out on a recovered batch to see whether the same update comes out.
 """
 
-from textleak.training.plan import LocalSteps, PerExample, TrainingPlan
+from textleak.core.training_plan import LocalSteps, PerExample, TrainingPlan
 from textleak.training.step import train
 
 __all__ = ["LocalSteps", "PerExample", "TrainingPlan", "train"]

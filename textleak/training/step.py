@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from textleak.errors import ConfigError
+from textleak.core.errors import ConfigError
+from textleak.core.randomness import Stream, own_generators, stream
+from textleak.core.training_plan import LocalSteps, PerExample, TrainingPlan
 from textleak.gradients import parameter_gradients
-from textleak.randomness import Stream, own_generators, stream
-from textleak.training.plan import LocalSteps, PerExample, TrainingPlan
 
 Loss = Callable[[Sequence[int]], Tensor]
 

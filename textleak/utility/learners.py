@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from textleak.errors import DataError
-from textleak.models.batch import TokenBatch
+from textleak.core.batch import TokenBatch
+from textleak.core.errors import DataError
 from textleak.models.text_model import TextModel
 from textleak.vision.batch import ImageBatch
 from textleak.vision.models.image_model import ImageModel

@@ -9,11 +9,11 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from textleak.core.randomness import derived, stream
+from textleak.core.update import SharedUpdate, UpdateMetadata
 from textleak.defences import Defences, Memory
-from textleak.randomness import derived, stream
 from textleak.training import train
 from textleak.training.step import Loss
-from textleak.update import SharedUpdate, UpdateMetadata
 
 
 class Learner(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from textleak.errors import DataError
+from textleak.core.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from textleak.models.batch import IGNORED, TokenBatch
+from textleak.core.batch import IGNORED, TokenBatch
+from textleak.core.update import SharedUpdate
 from textleak.models.text_model import TextModel
-from textleak.update import SharedUpdate
 from textleak.verdict.neighbours import Neighbour, replaced, stacked
 from textleak.verdict.options import VerdictOptions
 from textleak.verdict.recompute import update_of

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from textleak.core.batch import TokenBatch
+from textleak.core.update import SharedUpdate
+from textleak.core.verdict import PartVerdict, Verdict, alike, joined
 from textleak.evidence.factor import oddness
 from textleak.gradients import Agreement, agreement
-from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
-from textleak.update import SharedUpdate
 from textleak.verdict.contrast import Contrast, own_parts
 from textleak.verdict.neighbours import Neighbour, Neighbourhood
 from textleak.verdict.options import VerdictOptions
 from textleak.verdict.recompute import Gradients, update_of, verify
 from textleak.verdict.rounding import Rounding, distance, in_double, rounding
-from textleak.verdict.verdict import PartVerdict, Verdict, alike, joined
 
 ZERO = "the update is zero: it tells nothing"
 NOTHING = "nothing was recovered"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from textleak.models.batch import IGNORED, TokenBatch
+from textleak.core.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 
 

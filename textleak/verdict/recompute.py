@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
+from textleak.core.batch import TokenBatch
+from textleak.core.update import SharedUpdate, UpdateMetadata
 from textleak.defences import Defences
 from textleak.gradients import Agreement, agreement
-from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
 from textleak.training import train
 from textleak.training.step import Loss
-from textleak.update import SharedUpdate, UpdateMetadata
 
 Gradients = dict[str, Tensor]
 

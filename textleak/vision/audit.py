@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from textleak.verdict.verdict import PartVerdict
+from textleak.core.verdict import PartVerdict
 from textleak.vision.batch import ImageBatch
 from textleak.vision.client import PrivateImages
 from textleak.vision.metrics import ImageScore, assign, score_image

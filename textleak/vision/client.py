@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from textleak.core.errors import DataError
+from textleak.core.randomness import derived, stream
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import SharedUpdate, UpdateMetadata, check_shareable, shared_names
 from textleak.defences import Defences, Memory
-from textleak.errors import DataError
-from textleak.randomness import derived, stream
-from textleak.threat_model import ThreatModel
 from textleak.training import train
-from textleak.update import SharedUpdate, UpdateMetadata, check_shareable, shared_names
 from textleak.vision.batch import ImageBatch
 from textleak.vision.models.image_model import ImageModel
 

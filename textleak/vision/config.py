@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from textleak.bounds import Classes, Pixels, Seed, Threads
+from textleak.core.bounds import Classes, Pixels, Seed, Threads
 from textleak.vision.data import ImageDataOptions, LoadedImages
 from textleak.vision.models import ImageModelOptions
 

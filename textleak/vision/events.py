@@ -12,8 +12,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from torch import Tensor
 
-from textleak.events import Started
-from textleak.verdict.verdict import Word
+from textleak.core.events import Started
+from textleak.core.verdict import Word
 from textleak.vision.pixels import from_picture, to_picture
 
 

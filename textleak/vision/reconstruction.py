@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from textleak.verdict.verdict import Verdict
+from textleak.core.verdict import Verdict
 from textleak.vision.batch import ImageBatch
 
 

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from tests.sharing import PrivateBatch, share
 from textleak.attacks.subspace import Subspace, SubspaceOptions
+from textleak.core.events import Event
+from textleak.core.reconstruction import Reconstruction
+from textleak.core.threat_model import ThreatModel
 from textleak.defences import Defences
-from textleak.events import Event
 from textleak.models import ModelOptions, TextModel, load_model
-from textleak.reconstruction import Reconstruction
-from textleak.threat_model import ThreatModel
 
 BATCH = [
     "the baker closed early because of the storm",

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from textleak.config import RunConfig
+from textleak.core.config import RunConfig
+from textleak.core.threat_model import ThreatModel
 from textleak.grid.conduct import write_grid
 from textleak.grid.config import GridConfig, defence_title
 from textleak.grid.plan import Cell, GridRun, run_key
-from textleak.grid.results import GridRecord, ResultsFile
 from textleak.grid.worker import failed
-from textleak.report.grid.audited import Audited, read_audit
-from textleak.report.record import RunRecord, SequenceRecord
-from textleak.threat_model import ThreatModel
+from textleak.results.audited import Audited, read_audit
+from textleak.results.log import GridRecord, ResultsFile
+from textleak.results.record import RunRecord, SequenceRecord
 
 TEXTS = [f"the cat & dog <{n}> sat" for n in range(12)]
 PIECES = {"5": "the", "6": "cat", "7": "&", "8": "<b>", "9": "##s", "10": "it"}

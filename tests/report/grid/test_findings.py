@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from textleak.errors import ConfigError
-from textleak.report.grid.audited import Audited, read_audit
+from textleak.core.errors import ConfigError
 from textleak.report.grid.curves import curves, labeller
 from textleak.report.grid.files import write_report
 from textleak.report.grid.findings import defence_findings
 from textleak.report.grid.sentences import worst_sentences
 from textleak.report.grid.summary import summarise
 from textleak.report.grid.warnings import warning_groups
+from textleak.results.audited import Audited, read_audit
 
 
 def test_a_defence_is_judged_by_the_worst_attack_on_it(audited: Audited) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from textleak.report.grid.audited import Audited, read_audit
 from textleak.report.grid.page import render_page
+from textleak.results.audited import Audited, read_audit
 
 METRICS = ("token_match", "exact", "rouge1", "rouge2", "rougeL")
 PLACE = ("model", "task", "attack", "defence", "share", "batch_size", "texts")

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from tests.vision.conftest import blobs
 from tests.vision.sharing import PrivateImages, scores, share
+from textleak.core.errors import ConfigError, ModelError, UpdateError
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import SharedUpdate
 from textleak.defences import on_update
-from textleak.errors import ConfigError, ModelError, UpdateError
-from textleak.threat_model import ThreatModel
-from textleak.update import SharedUpdate
 from textleak.vision.attacks import IMAGE_ATTACKS, ImageAttack
 from textleak.vision.attacks.base import ImageSession
 from textleak.vision.attacks.dlg import DLGOptions

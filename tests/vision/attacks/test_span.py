@@ -9,10 +9,10 @@ from scipy.linalg import subspace_angles
 from tests.vision.attacks.test_attacks import attack
 from tests.vision.conftest import blobs
 from tests.vision.sharing import PrivateImages, scores, share
+from textleak.core.errors import UpdateError
+from textleak.core.update import SharedUpdate
 from textleak.defences import Defences
-from textleak.errors import UpdateError
 from textleak.optim import LBFGSOptions
-from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageSession
 from textleak.vision.attacks.span import (
     Apart,

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from textleak.errors import DataError
+from textleak.core.errors import DataError
 from textleak.vision.data import ImageDataOptions, load_images
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessorPil
 
-from textleak.errors import ConfigError, ModelError
+from textleak.core.errors import ConfigError, ModelError
 from textleak.vision.models import ImageModel, ImageModelOptions, load_image_model
 from textleak.vision.models.loading import NETWORKS
 

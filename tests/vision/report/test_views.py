@@ -13,13 +13,13 @@ from PIL import Image
 from rich.console import Console, RenderableType
 from torch import Tensor
 
-from textleak.errors import ConfigError
-from textleak.report.folder import SavedRun
-from textleak.report.header import RunHeader
-from textleak.report.record import OutcomeRecord
-from textleak.threat_model import ThreatModel
-from textleak.update import SharedUpdate, UpdateMetadata
-from textleak.verdict.verdict import alike
+from textleak.core.errors import ConfigError
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import SharedUpdate, UpdateMetadata
+from textleak.core.verdict import alike
+from textleak.results.folder import SavedRun
+from textleak.results.header import RunHeader
+from textleak.results.record import OutcomeRecord
 from textleak.vision.audit import UNKNOWN, audit
 from textleak.vision.batch import ImageBatch
 from textleak.vision.client import PrivateImages

@@ -8,11 +8,11 @@ from pydantic import BaseModel, Field
 
 from textleak.attacks.base import Attack, Session
 from textleak.attacks.descent.descent import DescentOptions, descend, make_objective
+from textleak.core.reconstruction import Candidate
+from textleak.core.update import SharedUpdate
 from textleak.gradients import Distance
 from textleak.models.text_model import TextModel
 from textleak.optim.decay import DECAY_AT
-from textleak.reconstruction import Candidate
-from textleak.update import SharedUpdate
 
 
 class CosineOptions(DescentOptions):

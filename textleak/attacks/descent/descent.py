@@ -18,10 +18,10 @@ from textleak.attacks.dlg.facts import gather_facts
 from textleak.attacks.dlg.labels import make_labels
 from textleak.attacks.dlg.matching import Objective, at_once
 from textleak.attacks.dlg.options import MatchingOptions
+from textleak.core.reconstruction import Candidate
+from textleak.core.update import SharedUpdate
 from textleak.gradients import MATCHERS, Distance
 from textleak.models.text_model import TextModel
-from textleak.reconstruction import Candidate
-from textleak.update import SharedUpdate
 
 REPORT_EVERY = 20
 Penalty = Callable[[Tensor], Tensor]

@@ -9,11 +9,11 @@ from pydantic import BaseModel, Field
 
 from textleak.attacks.base import Attack, Session
 from textleak.attacks.descent.descent import DescentOptions, descend, make_objective
+from textleak.core.layer_names import layer_number
+from textleak.core.reconstruction import Candidate
+from textleak.core.update import SharedUpdate
 from textleak.gradients import Distance
-from textleak.layer_names import layer_number
 from textleak.models.text_model import TextModel
-from textleak.reconstruction import Candidate
-from textleak.update import SharedUpdate
 
 
 class TagOptions(DescentOptions):

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from textleak.attacks.base import Attack, Session
+from textleak.attacks.decoding import Nearest
 from textleak.attacks.dlg.decode import decode, with_neighbours
 from textleak.attacks.dlg.discrete import Scored, Search
 from textleak.attacks.dlg.dummy import make_dummy
@@ -21,14 +22,13 @@ from textleak.attacks.dlg.matching import Iterate, Objective, at_once, minimise
 from textleak.attacks.dlg.moves import Place, free_places
 from textleak.attacks.dlg.options import DlgOptions, DlgPaperOptions
 from textleak.attacks.scoring import BatchScorer
-from textleak.decoding import Nearest
+from textleak.core.batch import TokenBatch
+from textleak.core.reconstruction import Candidate
+from textleak.core.update import SharedUpdate
 from textleak.evidence.labels import evident_labels
 from textleak.evidence.spans import row_span
 from textleak.gradients import MATCHERS, Distance, Matcher
-from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
-from textleak.reconstruction import Candidate
-from textleak.update import SharedUpdate
 from textleak.verdict.judge import explains
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from textleak.attacks.decoding import Nearest
 from textleak.attacks.dlg.matching import Objective
 from textleak.attacks.dlg.moves import free_places
-from textleak.decoding import Nearest
-from textleak.models.batch import TokenBatch
-from textleak.reconstruction import Candidate
+from textleak.core.batch import TokenBatch
+from textleak.core.reconstruction import Candidate
 
 KEPT = 8  # nearest words kept in the result
 

@@ -21,8 +21,8 @@ from textleak.attacks.dlg.moves import (
     word_moves,
 )
 from textleak.attacks.scoring import BatchScorer
+from textleak.core.batch import IGNORED, TokenBatch
 from textleak.evidence.spans import Span
-from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.text_model import TextModel
 
 _SLACK = 1e-7  # an improvement smaller than float32 rounding of the objective is none

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from textleak.attacks.decoding import Metric, Nearest, nearest_words
 from textleak.attacks.dlg.facts import Facts
 from textleak.attacks.dlg.options import DlgOptions
-from textleak.decoding import Metric, Nearest, nearest_words
 from textleak.gradients import Recorder
 from textleak.models.text_model import TextModel
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from textleak.attacks.decoding import standing_words
 from textleak.attacks.dlg.options import MatchingOptions
-from textleak.decoding import standing_words
-from textleak.errors import UpdateError
+from textleak.core.batch import length_mask
+from textleak.core.errors import UpdateError
+from textleak.core.update import SharedUpdate
 from textleak.evidence.words import UsedWords, tied_words, untied_words
-from textleak.models.batch import length_mask
 from textleak.models.text_model import TextModel
-from textleak.update import SharedUpdate
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from textleak.attacks.dlg.facts import Facts
 from textleak.attacks.dlg.options import MatchingOptions
-from textleak.models.batch import IGNORED
+from textleak.core.batch import IGNORED
+from textleak.core.update import SharedUpdate
 from textleak.models.text_model import TextModel
-from textleak.update import SharedUpdate
 
 
 class SoftLabels(Protocol):

@@ -12,11 +12,11 @@ from torch import Tensor
 from textleak.attacks.dlg.facts import Facts, position_norms
 from textleak.attacks.dlg.items import SoftLabels, open_labels
 from textleak.attacks.dlg.options import MatchingOptions
-from textleak.errors import UpdateError
+from textleak.core.batch import IGNORED
+from textleak.core.errors import UpdateError
+from textleak.core.update import SharedUpdate
 from textleak.evidence.masked_words import masked_count, masked_words
-from textleak.models.batch import IGNORED
 from textleak.models.text_model import TextModel
-from textleak.update import SharedUpdate
 
 _PRIOR = 2.0  # how strongly the position gradient's norms lean the masked positions at the start
 _JITTER = 0.3  # so that restarts differ

@@ -14,11 +14,11 @@ from textleak.attacks.descent.descent import descend, make_objective
 from textleak.attacks.descent.tag import tag_distance
 from textleak.attacks.lamp.options import LampOptions
 from textleak.attacks.lamp.sentences import Sentences
+from textleak.core.reconstruction import Candidate
+from textleak.core.update import SharedUpdate
 from textleak.gradients import Distance
 from textleak.models.causal import LanguagePrior, load_prior
 from textleak.models.text_model import TextModel
-from textleak.reconstruction import Candidate
-from textleak.update import SharedUpdate
 
 
 class Lamp(Attack[LampOptions]):

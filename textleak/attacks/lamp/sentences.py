@@ -9,7 +9,7 @@ from textleak.attacks.base import Session
 from textleak.attacks.dlg.matching import Objective
 from textleak.attacks.lamp.options import LampOptions
 from textleak.attacks.lamp.reordering import reorderings
-from textleak.models.batch import TokenBatch
+from textleak.core.batch import TokenBatch
 from textleak.models.causal import LanguagePrior
 from textleak.models.text_model import TextModel
 

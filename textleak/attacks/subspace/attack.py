@@ -11,12 +11,12 @@ from textleak.attacks.base import Attack, Session
 from textleak.attacks.subspace.finish import FINISHES
 from textleak.attacks.subspace.rounds import Sentence, remainder, solve_round
 from textleak.attacks.subspace.sentences import pad_sentences
-from textleak.errors import UpdateError
+from textleak.core.batch import TokenBatch
+from textleak.core.errors import UpdateError
+from textleak.core.reconstruction import Candidate
+from textleak.core.update import SharedUpdate
 from textleak.evidence.first_layer import FirstLayer
-from textleak.models.batch import TokenBatch
 from textleak.models.text_model import TextModel
-from textleak.reconstruction import Candidate
-from textleak.update import SharedUpdate
 
 
 class SubspaceOptions(BaseModel):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from textleak.attacks.subspace.pairs import Duals
+from textleak.core.update import SharedUpdate
 from textleak.evidence.decoder import input_rows, scaled_decoder_part
 from textleak.evidence.duals import context_duals, input_solution, residual_gradients
 from textleak.evidence.first_layer import FirstLayer
@@ -24,7 +25,6 @@ from textleak.evidence.words import (
     untied_words,
 )
 from textleak.models.text_model import TextModel
-from textleak.update import SharedUpdate
 
 _SHORTEST = 2  # places of a sentence: [CLS] and [SEP]
 _OPEN, _LEAST = 600, 20  # open pairs under noise: in all, and of a place

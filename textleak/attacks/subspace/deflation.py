@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from textleak.attacks.subspace.sentences import pad_sentences
-from textleak.errors import UpdateError
+from textleak.core.errors import UpdateError
+from textleak.core.update import SharedUpdate
 from textleak.gradients import parameter_gradients
 from textleak.models.text_model import TextModel
-from textleak.update import SharedUpdate
 
 FITS = 1e-3  # least squares on exact rows leave 1e-6
 _ROUNDING = 1e-4  # a row that shrank by this much is used up: fp32 sums leave 1e-6

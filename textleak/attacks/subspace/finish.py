@@ -8,13 +8,13 @@ import torch
 from torch.nn import functional as F
 
 from textleak.attacks.subspace.sentences import pad_sentences
+from textleak.core.batch import IGNORED, TokenBatch
+from textleak.core.reconstruction import Candidate
+from textleak.core.update import SharedUpdate
 from textleak.evidence.labels import class_counts, evident_labels, logit_gradients
 from textleak.evidence.masks import label_counts, loss_bearing
-from textleak.models.batch import IGNORED, TokenBatch
 from textleak.models.inputs import inputs_of
 from textleak.models.text_model import TextModel
-from textleak.reconstruction import Candidate
-from textleak.update import SharedUpdate
 
 Sentence = tuple[int, ...]
 

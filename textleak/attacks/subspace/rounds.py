@@ -26,9 +26,9 @@ from textleak.attacks.subspace.candidates import (
 from textleak.attacks.subspace.deflation import FITS, deflated, fit_logit_gradients
 from textleak.attacks.subspace.pairs import Frame, Pairs
 from textleak.attacks.subspace.threads import one_thread
+from textleak.core.update import SharedUpdate
 from textleak.evidence.first_layer import FirstLayer
 from textleak.models.text_model import TextModel
-from textleak.update import SharedUpdate
 
 Sentence = tuple[int, ...]
 _NOISY_TRIES = 4  # the likeliest places of a word, where every place is possible

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from textleak.models.batch import length_mask
+from textleak.core.batch import length_mask
 
 
 def pad_sentences(sentences: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:

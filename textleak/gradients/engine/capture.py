@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from textleak.errors import ModelError
+from textleak.core.errors import ModelError
 from textleak.gradients.engine.factors import Dense, Mixture, Product
 from textleak.gradients.layers import Rule, Term, rule_for
 from textleak.gradients.layers.rule import by_candidate

@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import nn
 from transformers import PretrainedConfig
 
-from textleak.errors import ModelError
+from textleak.core.errors import ModelError
+from textleak.core.registry import Registry
 from textleak.models.families.base import Family
 from textleak.models.families.generic import Generic
 from textleak.models.families.parts import Embeddings, Head, Layer, Norm, Projection, Table
-from textleak.registry import Registry
 
 FAMILIES: Registry[type[Family]] = Registry(
     "model family",

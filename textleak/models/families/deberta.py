@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from textleak.errors import ModelError
+from textleak.core.errors import ModelError
 from textleak.models.families.bert import Bert
 from textleak.models.families.parts import Embeddings, Head, Layer
 

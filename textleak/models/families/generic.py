@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from textleak.errors import ModelError
+from textleak.core.errors import ModelError
 from textleak.models.families.base import Family
 from textleak.models.families.parts import Embeddings, Head, Layer
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from textleak.grid.results import GridRecord
 from textleak.metrics.bootstrap import Interval, mean_interval
 from textleak.report.grid.summary import CellSummary, Place, score
+from textleak.results.log import GridRecord
 
 METRIC = "token_match"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from textleak.report.grid.audited import Audited
+from textleak.core.writing import write_bytes, write_text
 from textleak.report.grid.curves import curves
 from textleak.report.grid.page import render_page
 from textleak.report.grid.plots import draw_curve, draw_heat_map, rendered
 from textleak.report.grid.summary import summarise
 from textleak.report.grid.tables import markdown, sentences_csv, summary_csv
-from textleak.writing import write_bytes, write_text
+from textleak.results.audited import Audited
 
 PAGE = "report.html"
 

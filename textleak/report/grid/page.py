@@ -11,7 +11,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from textleak.report.grid.audited import Audited
 from textleak.report.grid.comparison import Difference, differences
 from textleak.report.grid.curves import curves, labeller
 from textleak.report.grid.findings import EXPLAINED, defence_findings, headline, percent
@@ -19,6 +18,7 @@ from textleak.report.grid.plots import draw_curve, inline_svg
 from textleak.report.grid.sentences import worst_sentences
 from textleak.report.grid.summary import CellSummary, Place, summarise
 from textleak.report.grid.warnings import warning_groups
+from textleak.results.audited import Audited
 
 CLASSES = {
     "holds": "holds",

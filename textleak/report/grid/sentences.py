@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from textleak.grid.results import GridRecord
 from textleak.report.grid.summary import CellSummary, Place, place_of, score
-from textleak.report.record import SequenceRecord
+from textleak.results.log import GridRecord
+from textleak.results.record import SequenceRecord
 
 Kind = Literal["right", "moved", "wrong", ""]
 

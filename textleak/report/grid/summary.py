@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from textleak.grid.results import GridRecord
 from textleak.metrics.bootstrap import Interval, mean_interval
-from textleak.report.record import SequenceRecord
+from textleak.results.log import GridRecord
+from textleak.results.record import SequenceRecord
 
 RATES = ("token_match", "exact", "rouge1", "rouge2", "rougeL")
 FEW, WIDE = 10, 0.3  # fewer updates, or a wider interval, carry no claim

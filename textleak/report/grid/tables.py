@@ -6,12 +6,12 @@ import csv
 from collections.abc import Sequence
 from io import StringIO
 
-from textleak.report.grid.audited import Audited
 from textleak.report.grid.curves import labeller
 from textleak.report.grid.findings import EXPLAINED, defence_findings, headline, percent
 from textleak.report.grid.page import heat_map
 from textleak.report.grid.summary import RATES, CellSummary, Place, summarise
 from textleak.report.grid.warnings import warning_groups
+from textleak.results.audited import Audited
 
 
 def summary_csv(cells: Sequence[CellSummary]) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from textleak.defences import Defences
-from textleak.report.grid.audited import Audited
 from textleak.report.grid.summary import CellSummary, Place
+from textleak.results.audited import Audited
 
 MOST = 12  # lines of one group before the rest is only counted
 _NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]?\d+)?")

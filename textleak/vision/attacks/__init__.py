@@ -1,6 +1,6 @@
 """Attacks on images, by name. None of them sees the truth."""
 
-from textleak.registry import Registry
+from textleak.core.registry import Registry
 from textleak.vision.attacks.base import ImageAttack
 
 IMAGE_ATTACKS: Registry[type[ImageAttack]] = Registry(  # type: ignore[type-arg]

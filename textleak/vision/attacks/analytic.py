@@ -12,8 +12,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
-from textleak.errors import ConfigError, ModelError, UpdateError
-from textleak.update import SharedUpdate
+from textleak.core.errors import ConfigError, ModelError, UpdateError
+from textleak.core.update import SharedUpdate
 from textleak.vision.attacks.base import ImageAttack, ImageSession
 from textleak.vision.attacks.counting import batch_size
 from textleak.vision.attacks.labels import known_labels, read_off_labels

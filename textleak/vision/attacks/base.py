@@ -8,9 +8,9 @@ from typing import ClassVar, Generic, TypeVar, final
 from pydantic import BaseModel
 
 from textleak.attacks.running import Run, carry_out
-from textleak.consistency import check_fits, check_within, workable
-from textleak.events import Started
-from textleak.update import SharedUpdate
+from textleak.core.consistency import check_fits, check_within, workable
+from textleak.core.events import Started
+from textleak.core.update import SharedUpdate
 from textleak.vision.attacks.counting import unsettled
 from textleak.vision.attacks.verdict import judge_pictures
 from textleak.vision.events import (

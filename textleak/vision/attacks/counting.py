@@ -12,7 +12,7 @@ import math
 import torch
 from torch import nn
 
-from textleak.update import SharedUpdate
+from textleak.core.update import SharedUpdate
 from textleak.vision.models.image_model import ImageModel
 
 

@@ -9,10 +9,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from textleak.errors import UpdateError
+from textleak.core.errors import UpdateError
+from textleak.core.update import SharedUpdate
 from textleak.gradients import Distance
 from textleak.optim import LBFGSOptions
-from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageAttack, ImageSession
 from textleak.vision.attacks.labels import known_labels
 from textleak.vision.attacks.objective import ImageObjective, point_size

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel
 
-from textleak.errors import UpdateError
-from textleak.update import SharedUpdate
+from textleak.core.errors import UpdateError
+from textleak.core.update import SharedUpdate
 from textleak.vision.attacks.counting import batch_size
 from textleak.vision.attacks.dlg import DLGOptions, LBFGSMatching
 from textleak.vision.attacks.labels import known_labels, read_off_labels

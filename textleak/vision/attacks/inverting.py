@@ -9,10 +9,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from textleak.errors import UpdateError
+from textleak.core.errors import UpdateError
+from textleak.core.update import SharedUpdate
 from textleak.gradients import Distance
 from textleak.optim.decay import DECAY_AT
-from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageAttack, ImageSession
 from textleak.vision.attacks.counting import batch_size
 from textleak.vision.attacks.labels import known_labels, read_off_labels

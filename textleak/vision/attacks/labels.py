@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from textleak.update import SharedUpdate
+from textleak.core.update import SharedUpdate
 from textleak.vision.models.image_model import ImageModel
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from textleak.core.update import SharedUpdate
 from textleak.gradients import Distance, EngineMatcher, Recorder, value_and_slope
 from textleak.gradients.curvature import FoldedGradients, Share
-from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageSession
 from textleak.vision.attacks.counting import batch_size
 from textleak.vision.attacks.verdict import squared_norm

@@ -18,10 +18,10 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from textleak.core.update import SharedUpdate
 from textleak.gradients import value_and_slope
 from textleak.models.inputs import inputs_of
 from textleak.optim import BatchedLBFGS, LBFGSOptions
-from textleak.update import SharedUpdate
 from textleak.vision.attacks.base import ImageSession
 from textleak.vision.attacks.counting import batch_size
 from textleak.vision.batch import ImageBatch

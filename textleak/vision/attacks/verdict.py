@@ -13,11 +13,11 @@ from itertools import pairwise
 
 from torch import Tensor
 
+from textleak.core.update import SharedUpdate
+from textleak.core.verdict import PartVerdict, Verdict, alike, joined
 from textleak.gradients import Agreement, agreement, parameter_gradients
-from textleak.update import SharedUpdate
 from textleak.verdict.judge import ZERO
 from textleak.verdict.recompute import recomputed
-from textleak.verdict.verdict import PartVerdict, Verdict, alike, joined
 from textleak.vision.attacks.counting import unsettled
 from textleak.vision.batch import ImageBatch
 from textleak.vision.models.image_model import ImageModel

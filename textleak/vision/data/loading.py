@@ -10,8 +10,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from textleak.bounds import Pixels
-from textleak.errors import DataError
+from textleak.core.bounds import Pixels
+from textleak.core.errors import DataError
 from textleak.vision.data.folder import folder_picture, read_picture
 from textleak.vision.data.tables import hub_pictures, parquet_pictures
 from textleak.vision.pixels import from_picture

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from textleak.errors import DataError, unknown
+from textleak.core.errors import DataError, unknown
 from textleak.models.loading import first_line, local_only
 
 # The paper's data sets: the Hub's id, and the configuration where there are several.

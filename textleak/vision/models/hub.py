@@ -6,12 +6,12 @@ from typing import Any
 
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from textleak.errors import ModelError
+from textleak.core.errors import ModelError
+from textleak.core.update import ImageRecipe, ModelRecipe
 from textleak.models.activations import swap_activations
 from textleak.models.fetching import fetched
 from textleak.models.loading import first_line, local_only, quiet
 from textleak.models.text_model import fingerprint
-from textleak.update import ImageRecipe, ModelRecipe
 from textleak.vision.models.image_model import ImageModel
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from textleak.core.update import ModelRecipe
 from textleak.models.kinks import kinks
-from textleak.update import ModelRecipe
 from textleak.vision.batch import ImageBatch
 
 

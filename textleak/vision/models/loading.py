@@ -10,13 +10,13 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
-from textleak.bounds import Seed
-from textleak.errors import ModelError, unknown
+from textleak.core.bounds import Seed
+from textleak.core.errors import ModelError, unknown
+from textleak.core.paths import is_folder
+from textleak.core.randomness import weights_drawn
+from textleak.core.update import ImageRecipe, ModelRecipe
 from textleak.models.activations import SMOOTH, check_activation, swap_activations
 from textleak.models.text_model import fingerprint
-from textleak.paths import is_folder
-from textleak.randomness import weights_drawn
-from textleak.update import ImageRecipe, ModelRecipe
 from textleak.vision.models.hub import load_hub_classifier
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.models.networks import calibrate_norms, draw_uniform, lenet, mlp, resnet

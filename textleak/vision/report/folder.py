@@ -8,17 +8,17 @@ from typing import Any
 
 from PIL.Image import Image
 
-from textleak.errors import ConfigError
-from textleak.report.folder import CONFIG, EVENTS, RESULT, UPDATE
-from textleak.report.header import RunHeader
-from textleak.report.record import json_text
-from textleak.update import SharedUpdate
+from textleak.core.errors import ConfigError
+from textleak.core.update import SharedUpdate
+from textleak.core.writing import Lines, check_folder, write_text, write_with
+from textleak.results.folder import CONFIG, EVENTS, RESULT, UPDATE
+from textleak.results.header import RunHeader
+from textleak.results.record import json_text
 from textleak.vision.audit import ImageAudit
 from textleak.vision.events import ImageEvent
 from textleak.vision.pixels import to_picture
 from textleak.vision.report.figure import Frames, draw_figure
 from textleak.vision.report.record import ImageRunRecord
-from textleak.writing import Lines, check_folder, write_text, write_with
 
 FIGURE = "figure.png"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from textleak.report.history import Kept, Moment, moment
+from textleak.results.history import Kept, Moment, moment
 from textleak.vision.events import ImageEvent, ImageIteration
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from textleak.report.header import RunHeader
+from textleak.results.header import RunHeader
 from textleak.vision.events import ImageEvent, ImageFinished, ImageIteration, decode_images
 from textleak.vision.metrics import assign, mean_squared_errors, psnr_of
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from textleak.report.header import RunHeader
-from textleak.report.record import OutcomeRecord, UpdateRecord, finite
-from textleak.verdict.verdict import Word
+from textleak.core.verdict import Word
+from textleak.results.header import RunHeader
+from textleak.results.record import OutcomeRecord, UpdateRecord, finite
 from textleak.vision.audit import UNKNOWN, ImageAudit
 from textleak.vision.reconstruction import ImageReconstruction
 from textleak.vision.report.history import ImageHistoryRow

@@ -7,7 +7,7 @@ from rich.console import Console
 from textleak.report.live import header_view
 from textleak.report.live_console import LiveConsole
 from textleak.report.screen import Mode
-from textleak.terminal import escaped
+from textleak.report.terminal import escaped
 from textleak.vision.events import ImageEvent, ImageFinished, ImageIteration
 from textleak.vision.report.progress import ImageProgress
 from textleak.vision.report.views import live_view, plain_line

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from textleak.events import Event, Iteration
+from textleak.core.events import Event, Iteration
 from textleak.report.sparkline import DIVERGED
 
 ROWS = 12

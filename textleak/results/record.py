@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from textleak.report.header import RunHeader
-from textleak.report.history import HistoryRow
-from textleak.verdict.verdict import Word
+from textleak.core.verdict import Word
+from textleak.results.header import RunHeader
+from textleak.results.history import HistoryRow
 
 if TYPE_CHECKING:
     from textleak.audit import Audit, BatchResult, SequenceResult

@@ -11,12 +11,12 @@ from typing import Any, Literal, cast
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from textleak.config import RunConfig, problem
-from textleak.errors import ConfigError
+from textleak.core.config import RunConfig, problem
+from textleak.core.errors import ConfigError
+from textleak.core.paths import is_file
+from textleak.core.writing import write_bytes
 from textleak.grid.plan import Cell
-from textleak.paths import is_file
-from textleak.report.record import RunRecord
-from textleak.writing import write_bytes
+from textleak.results.record import RunRecord
 
 RESULTS, ASIDE, LOCK = "results.jsonl", "results.set-aside.jsonl", ".lock"
 _TIMINGS = ("seconds", "seconds_per_evaluation")

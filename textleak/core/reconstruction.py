@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from textleak.models.batch import TokenBatch
-from textleak.verdict.verdict import Verdict
+from textleak.core.batch import TokenBatch
+from textleak.core.verdict import Verdict
 
 
 @dataclass(frozen=True)

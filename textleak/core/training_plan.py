@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from textleak.bounds import MOST_STEPS
+from textleak.core.bounds import MOST_STEPS
 
 
 class LocalSteps(BaseModel):

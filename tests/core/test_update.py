@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from textleak.client import Client, ClientOptions
-from textleak.consistency import check_fits
-from textleak.errors import UpdateError
+from textleak.core.consistency import check_fits
+from textleak.core.errors import UpdateError
+from textleak.core.threat_model import ThreatModel
+from textleak.core.update import HEADER_KEY, ModelRecipe, SharedUpdate, UpdateMetadata
 from textleak.models import TextModel
-from textleak.threat_model import ThreatModel
-from textleak.update import HEADER_KEY, ModelRecipe, SharedUpdate, UpdateMetadata
 
 
 @st.composite

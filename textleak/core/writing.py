@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from textleak.errors import ConfigError
+from textleak.core.errors import ConfigError
 
 
 def check_writable(path: str | Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from textleak.privacy import PrivacyGuarantee
-from textleak.threat_model import ThreatModel
+from textleak.core.privacy import PrivacyGuarantee
+from textleak.core.threat_model import ThreatModel
 
 _PACKAGES = ("textleak", "torch", "transformers", "tokenizers", "numpy")
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from textleak.errors import ConfigError, UpdateError
-from textleak.events import Event, Iteration, parse_event
+from textleak.core.errors import ConfigError, UpdateError
+from textleak.core.events import Event, Iteration, parse_event
+from textleak.core.paths import is_file
+from textleak.core.writing import Lines, check_folder, write_text
 from textleak.metrics.sentence import SentenceFrame
-from textleak.paths import is_file
-from textleak.report.header import RunHeader
-from textleak.report.pieces import Pieces
-from textleak.report.record import RunRecord, SequenceRecord, json_text
-from textleak.writing import Lines, check_folder, write_text
+from textleak.results.header import RunHeader
+from textleak.results.pieces import Pieces
+from textleak.results.record import RunRecord, SequenceRecord, json_text
 
 if TYPE_CHECKING:
-    from textleak.update import SharedUpdate
+    from textleak.core.update import SharedUpdate
 
 CONFIG, EVENTS, RESULT, UPDATE = "config.json", "events.jsonl", "result.json", "update.safetensors"
 

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from textleak.bounds import unfit
-from textleak.config import problem
-from textleak.errors import ConfigError
-from textleak.yaml_values import parse_yaml
+from textleak.core.bounds import unfit
+from textleak.core.config import problem
+from textleak.core.errors import ConfigError
+from textleak.core.yaml_values import parse_yaml
 
 Schema = TypeVar("Schema", bound=BaseModel)
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from textleak.bounds import MOST_DEFENCES, Classes, Seed, Threads, unfit
-from textleak.errors import ConfigError, unknown
+from textleak.core.bounds import MOST_DEFENCES, Classes, Seed, Threads, unfit
+from textleak.core.errors import ConfigError, unknown
+from textleak.core.threat_model import Patterns, ThreatModel
 from textleak.tasks import TextTaskName
-from textleak.threat_model import Patterns, ThreatModel
 
 Labels = Literal["joint", "analytic", "known"]
 MOST = 80  # characters of a wrong value that an error shows

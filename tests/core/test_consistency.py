@@ -10,16 +10,16 @@ from pydantic import ValidationError
 
 from textleak.attacks.dlg import Dlg, DlgOptions
 from textleak.attacks.subspace import Subspace, SubspaceOptions
-from textleak.consistency import (
+from textleak.core.consistency import (
     check_fits,
     check_lengths,
     check_no_weights,
     check_within,
     workable,
 )
-from textleak.errors import UpdateError
+from textleak.core.errors import UpdateError
+from textleak.core.update import SharedUpdate, UpdateMetadata
 from textleak.models import TextModel
-from textleak.update import SharedUpdate, UpdateMetadata
 
 SENTENCE = "the cat sat on a mat ."
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from textleak.errors import ConfigError
-from textleak.writing import Lines, check_writable, keep, write_text
+from textleak.core.errors import ConfigError
+from textleak.core.writing import Lines, check_writable, keep, write_text
 
 
 def test_a_file_is_written_whole(tmp_path: Path) -> None:

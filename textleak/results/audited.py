@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from textleak.errors import ConfigError
+from textleak.core.errors import ConfigError
 from textleak.grid.conduct import read_grid
 from textleak.grid.config import GridConfig
-from textleak.grid.results import GridRecord, read_results
+from textleak.results.log import GridRecord, read_results
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from textleak.errors import UpdateError
+from textleak.core.errors import UpdateError
 from textleak.tasks import TASKS
 
 if TYPE_CHECKING:
-    from textleak.update import SharedUpdate, UpdateMetadata
+    from textleak.core.update import SharedUpdate, UpdateMetadata
 
 MOST_SEQUENCES = 65_536  # of a batch; evidence is looked through once for each
 MOST_TOKENS = 1_048_576  # of a sequence, whatever the model

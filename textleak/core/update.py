@@ -13,16 +13,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from textleak.bounds import MOST_DEFENCES, MOST_PIXELS, Classes, Seed
-from textleak.config import problem
-from textleak.consistency import contradiction
-from textleak.errors import ConfigError, DataError, UpdateError
-from textleak.paths import is_file
-from textleak.privacy import PrivacyGuarantee
+from textleak.core.bounds import MOST_DEFENCES, MOST_PIXELS, Classes, Seed
+from textleak.core.config import problem
+from textleak.core.consistency import contradiction
+from textleak.core.errors import ConfigError, DataError, UpdateError
+from textleak.core.paths import is_file
+from textleak.core.privacy import PrivacyGuarantee
+from textleak.core.threat_model import ThreatModel
+from textleak.core.training_plan import LocalSteps
+from textleak.core.writing import write_with
 from textleak.tasks import TaskName
-from textleak.threat_model import ThreatModel
-from textleak.training import LocalSteps
-from textleak.writing import write_with
 
 HEADER_KEY = "textleak"
 Side = Annotated[int, Field(ge=1, le=MOST_PIXELS)]

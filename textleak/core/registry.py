@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar, cast
 
-from textleak.errors import ConfigError, unknown
+from textleak.core.errors import ConfigError, unknown
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
 
-from textleak.terminal import Escaped, Stream, escaped, failure, say, terminal
+from textleak.report.terminal import Escaped, Stream, escaped, failure, say, terminal
 
 HOSTILE = "a\x1b]0;title\x07b\x9bc\u202ed\u2066e\u200ff\ud800g\rh\x7fi\u2028j"
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from textleak.verdict.verdict import Word
+from textleak.core.verdict import Word
 
 
 class Started(BaseModel):

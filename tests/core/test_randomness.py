@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from textleak import randomness
-from textleak.randomness import Stream, derived, own_generators, stream, weights_drawn
+from textleak.core import randomness
+from textleak.core.randomness import Stream, derived, own_generators, stream, weights_drawn
 
 seeds = st.integers(-(2**70), 2**70)
 words = st.text(st.characters(codec="utf-8"), max_size=4)

@@ -1,0 +1,1 @@
+"""What passes between rooms: updates, threat models, events, reconstructions, configuration, errors."""
