@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,8 +53,9 @@ WORDS = [
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+def _threads() -> None:
+    """One, unless the environment asks for more: workers beside each other share the cores."""
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:

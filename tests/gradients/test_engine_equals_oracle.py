@@ -6,29 +6,24 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from gradients.cases import CASES, build, evaluate
+from gradients.cases import CASES, build
+from gradients.rounding import hold_to_reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textleak.gradients import Distance, EngineMatcher, OracleMatcher
+from textleak.gradients import Distance
 from textleak.gradients.distances import KINDS
 from textleak.gradients.layers import convolution
 
-# Relative error of the slope's norm and of the distances. In float32 both ways round, at sums over
-# the same hundreds of terms; the distance keeps fewer digits where it is small beside its terms.
-TOLERANCE = {torch.float64: 1e-9, torch.float32: 2e-4}
-NORMS_IN_FLOAT32 = {"llama"}  # by its own code, whatever the type of its weights
-
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_distance_and_slope(name: str, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(KINDS), "kind")
-    dtype = data.draw(st.sampled_from([torch.float64, torch.float64, torch.float32]), "dtype")
     candidates = data.draw(st.integers(1, 3), "candidates")
     batch, length = data.draw(st.integers(1, 2), "batch"), data.draw(st.integers(4, 6), "length")
-    case = build(name, batch, length, data.draw(st.integers(0, 1000), "seed"), dtype)
+    case = build(name, batch, length, data.draw(st.integers(0, 1000), "seed"), torch.float32)
     shared = case.shared()
     kept = data.draw(st.lists(st.sampled_from(sorted(shared)), unique=True, max_size=4), "left out")
     rows = ("*position*", "*wpe*") if kind == "cosine" and data.draw(st.booleans(), "rows") else ()
@@ -36,11 +31,17 @@ def test_distance_and_slope(name: str, data: st.DataObject) -> None:
         "*weight": data.draw(st.sampled_from([1.0, 2.5]), "weight"),
         **dict.fromkeys(kept, 0),
     }
-    distance = Distance(kind, weights, rows)
-    dummy = case.dummy(candidates * batch)
     with patch.object(convolution, "FEW", data.draw(st.sampled_from([0, 1 << 16]), "few patches")):
-        found = evaluate(EngineMatcher(case.module, shared, distance), case, dummy, candidates)
-    expected = evaluate(OracleMatcher(case.module, shared, distance), case, dummy, candidates)
-    for got, want in zip(found, expected, strict=True):
-        error = float((got - want).norm() / want.norm())
-        assert error < TOLERANCE[torch.float32 if name in NORMS_IN_FLOAT32 else dtype]
+        hold_to_reference(case, shared, Distance(kind, weights, rows), candidates)
+
+
+def test_a_gradient_of_rounding_alone_does_not_spoil_the_others() -> None:
+    """Attention's key bias, in a classifier where the terms that cancel in it are large."""
+    case = build("bert_classifier", 2, 4, 637, torch.float32)
+    hold_to_reference(case, case.shared(), Distance("relative-l2"), 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_models_sum_in_float32(dtype: torch.dtype) -> None:
+    case = build("bert_masked", batch=1, length=5, seed=0, dtype=dtype)
+    hold_to_reference(case, case.shared(), Distance(), 2)
