@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from textleak.core.yaml_source import YamlSource
-from textleak.grid.conduct import Outstanding, conduct, outstanding, write_grid
+from textleak.grid.conduct import Outstanding, conduct, outstanding
 from textleak.grid.executors import Executor, build_executor, cores
 from textleak.grid.prepare import PreparedGrid, prepare_grid
-from textleak.grid.screen import GridProgress, GridScreen
 from textleak.report.terminal import say
+from textleak.results.grid_file import write_grid
 from textleak.results.log import RESULTS, GridRecord, ResultsFile, read_results
 
+from .audit_screen import GridProgress, GridScreen
 from .output import INTERRUPTED, SOME_FAILED, Output, complained
 
 
@@ -76,7 +77,7 @@ class GridCommand:
             for line in results.complaints:
                 complained(line)
             left = self._announce(results.records.values())
-            write_grid(self.folder, self.grid.config, self.grid.runs)
+            write_grid(self.folder, self.grid.config, [run.key for run in self.grid.runs])
             progress = GridProgress(left.runs, self.grid.costs, self.workers)
             try:
                 with GridScreen(self.shown.console, progress, self.shown.mode) as screen:

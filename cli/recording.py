@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from textleak.audit import Audit, BatchResult, Watcher
+from textleak.audit.record import batch_record, run_record, sequence_record
 from textleak.core.config import RunConfig
 from textleak.core.events import Event, Iteration
 from textleak.core.update import SharedUpdate
@@ -14,7 +15,6 @@ from textleak.report.screen import Screen
 from textleak.results.header import RunHeader
 from textleak.results.history import History
 from textleak.results.pieces import Pieces
-from textleak.results.record import batch_record, run_record, sequence_record
 
 from .output import INTERRUPTED, SOME_FAILED, Output
 

@@ -15,13 +15,13 @@ from tests.sharing import share
 from textleak.attacks import ATTACKS
 from textleak.attacks.dlg.attack import Continuous
 from textleak.attacks.dlg.matching import Iterate
+from textleak.audit.record import batch_record
 from textleak.audit.score import score
 from textleak.core.errors import UpdateError
 from textleak.core.events import Event, Iteration, parse_event
 from textleak.evidence.masked_words import masked_words
 from textleak.models import TextModel
 from textleak.results.history import History
-from textleak.results.record import batch_record
 
 SENTENCE = "the cat sat on a mat ."
 

@@ -154,7 +154,7 @@ def test_packaged_grids_are_valid(
 ) -> None:
     from textleak_cli.config_file import grid_source, preset_summary
 
-    from textleak.grid.config import GridConfig
+    from textleak.core.grid_config import GridConfig
 
     assert preset_summary(name)
     source = grid_source(name)

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from textleak.grid.conduct import GridWatcher, conduct, outstanding, read_grid, write_grid
+from textleak.grid.conduct import GridWatcher, conduct, outstanding
 from textleak.grid.plan import GridRun
 from textleak.grid.prepare import PreparedGrid
 from textleak.grid.worker import carry_out
+from textleak.results.grid_file import read_grid, write_grid
 from textleak.results.log import GridRecord, ResultsFile, read_results
 
 Prepared = Callable[..., PreparedGrid]
@@ -78,7 +79,7 @@ def test_another_grid_in_the_folder_runs_only_what_is_missing(
     with ResultsFile(tmp_path) as results:
         left = outstanding(grid.runs, results.records)
     assert (len(left.runs), left.done, left.foreign) == (2, 2, 2)
-    write_grid(tmp_path, grid.config, grid.runs)
+    write_grid(tmp_path, grid.config, [run.key for run in grid.runs])
     config, keys = read_grid(tmp_path)
     assert config == grid.config
     assert keys == [run.key for run in grid.runs]

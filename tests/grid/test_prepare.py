@@ -11,9 +11,9 @@ import pytest
 from textleak.audit.setup import build_attack
 from textleak.core.config import RunConfig
 from textleak.core.errors import ConfigError
+from textleak.core.grid_config import GridConfig
 from textleak.core.yaml_source import YamlSource
 from textleak.defences import Defences
-from textleak.grid.config import GridConfig
 from textleak.grid.prepare import PreparedGrid, prepare_grid
 
 Prepared = Callable[..., PreparedGrid]

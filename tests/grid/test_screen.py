@@ -7,11 +7,11 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
+from textleak_cli.audit_screen import GridProgress, GridScreen, grid_view, record_line
 
 from textleak.grid.estimate import Costs
 from textleak.grid.plan import GridRun
 from textleak.grid.prepare import PreparedGrid
-from textleak.grid.screen import GridProgress, GridScreen, grid_view, record_line
 from textleak.grid.worker import failed
 from textleak.results.log import GridRecord
 

@@ -1,7 +1,8 @@
 from collections.abc import Callable
 
 from textleak.core.events import Iteration
-from textleak.results.history import ROWS, History, history_table, thinned
+from textleak.report.history import ROWS, history_table, thinned
+from textleak.results.history import History
 
 Show = Callable[..., str]
 IDS = [2, 5, 3]

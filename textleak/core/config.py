@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textleak.core.bounds import MOST_DEFENCES, Classes, Seed, Threads, unfit
 from textleak.core.errors import ConfigError, unknown
+from textleak.core.task_names import TextTaskName
 from textleak.core.threat_model import Patterns, ThreatModel
-from textleak.tasks import TextTaskName
 
 Labels = Literal["joint", "analytic", "known"]
 MOST = 80  # characters of a wrong value that an error shows

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from textleak.core.errors import UpdateError
-from textleak.tasks import TASKS
+from textleak.core.task_names import TASKS
 
 if TYPE_CHECKING:
     from textleak.core.update import SharedUpdate, UpdateMetadata

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from textleak.core.bounds import MOST_PATTERNS
-from textleak.tasks import TASKS
+from textleak.core.task_names import TASKS
 
 Patterns = Annotated[tuple[str, ...], Field(max_length=MOST_PATTERNS)]
 

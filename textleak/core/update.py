@@ -19,10 +19,10 @@ from textleak.core.consistency import contradiction
 from textleak.core.errors import ConfigError, DataError, UpdateError
 from textleak.core.paths import is_file
 from textleak.core.privacy import PrivacyGuarantee
+from textleak.core.task_names import TaskName
 from textleak.core.threat_model import ThreatModel
 from textleak.core.training_plan import LocalSteps
 from textleak.core.writing import write_with
-from textleak.tasks import TaskName
 
 HEADER_KEY = "textleak"
 Side = Annotated[int, Field(ge=1, le=MOST_PIXELS)]

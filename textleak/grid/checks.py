@@ -10,10 +10,10 @@ from textleak.attacks import ATTACKS
 from textleak.audit.setup import build_attack, checked_device
 from textleak.core.config import RunConfig
 from textleak.core.errors import ConfigError, TextleakError, unknown
+from textleak.core.grid_config import AttackEntry, GridConfig, ModelEntry
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import shared_names
 from textleak.defences import Defences, parse_defence
-from textleak.grid.config import AttackEntry, GridConfig, ModelEntry
 from textleak.grid.texts import LoadedTexts, load_texts
 from textleak.models import ModelOptions
 from textleak.models.inspection import ModelFacts, inspect_model

@@ -9,7 +9,8 @@ from statistics import fmean
 
 from textleak.audit.setup import build_attack
 from textleak.core.config import RunConfig
-from textleak.grid.plan import Cell, GridRun
+from textleak.grid.plan import GridRun
+from textleak.results.cell import Cell
 from textleak.results.log import GridRecord
 
 # Seconds for one sentence on minilm, one core: means of CoLA sentences. Scaled to another model by

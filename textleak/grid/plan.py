@@ -10,54 +10,17 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from textleak.client.reading import in_batches
 from textleak.core.bounds import MOST_RUNS
 from textleak.core.config import RunConfig
 from textleak.core.errors import ConfigError
-from textleak.grid.config import GridConfig, defence_title, share_title
+from textleak.core.grid_config import GridConfig, defence_title, share_title
 from textleak.grid.texts import LoadedTexts
+from textleak.results.cell import Cell
 from textleak.tasks import TASKS
 
 # What changes how a run is shown or how fast it is, and not what it finds.
 _NOT_IN_KEY = {"every", "threads", "sentences", "classes", "file", "batch_size"}
-
-
-class Cell(BaseModel):
-    """A run's place in the grid, by the names that the report shows.
-
-    Attributes:
-        texts: the set of texts.
-        index: the place of its batch in the set, counted from 0.
-        batch_size: the axis's value; the last batch of a set may hold fewer.
-        model: the model.
-        task: the training task.
-        attack: the attack.
-        defence: the defences in their order, or `none`.
-        share: the shared parameters, or `all`.
-        seed: the axis's value; the run's own seed is `seed + index`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    texts: str
-    index: int
-    batch_size: int
-    model: str
-    task: str
-    attack: str
-    defence: str
-    share: str
-    seed: int
-
-    @property
-    def title(self) -> str:
-        """One line for people."""
-        parts = [self.attack, self.model, self.task, self.defence]
-        if self.share != "all":
-            parts.append(f"shared {self.share}")
-        return " · ".join(parts) + f" · {self.texts} {self.index + 1} · seed {self.seed}"
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textleak.core.errors import ConfigError
+from textleak.core.grid_config import GridConfig, ModelEntry, TextSet
 from textleak.core.yaml_source import YamlSource
 from textleak.grid.checks import check_grid
-from textleak.grid.config import GridConfig, ModelEntry, TextSet
 from textleak.grid.estimate import Costs
 from textleak.grid.executors import default_threads
 from textleak.grid.plan import GridRun, plan_runs

@@ -8,7 +8,7 @@ from typing import Any
 
 from textleak.client.reading import read_sentences
 from textleak.core.errors import DataError, unknown
-from textleak.grid.config import TextSet
+from textleak.core.grid_config import TextSet
 from textleak.models.loading import local_only, quiet
 
 

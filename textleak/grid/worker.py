@@ -13,11 +13,11 @@ import torch
 from pydantic import ValidationError
 
 from textleak.audit import setup
+from textleak.audit.record import run_record
 from textleak.core.errors import TextleakError
 from textleak.grid.plan import GridRun
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.results.log import GridRecord
-from textleak.results.record import run_record
 
 KEPT = 2  # models that a worker keeps; runs come sorted by model
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from textleak.report.alignment import Alignment
 from textleak.report.facts import Facts
-from textleak.results.history import history_table
+from textleak.report.history import history_table
 from textleak.results.pieces import Pieces
 from textleak.results.record import (
     BatchRecord,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textleak.core.errors import ConfigError
-from textleak.grid.conduct import read_grid
-from textleak.grid.config import GridConfig
+from textleak.core.grid_config import GridConfig
+from textleak.results.grid_file import read_grid
 from textleak.results.log import GridRecord, read_results
 
 

@@ -15,7 +15,7 @@ from textleak.core.config import RunConfig, problem
 from textleak.core.errors import ConfigError
 from textleak.core.paths import is_file
 from textleak.core.writing import write_bytes
-from textleak.grid.plan import Cell
+from textleak.results.cell import Cell
 from textleak.results.record import RunRecord
 
 RESULTS, ASIDE, LOCK = "results.jsonl", "results.set-aside.jsonl", ".lock"

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from textleak.core.config import RunConfig
+from textleak.core.grid_config import GridConfig, defence_title
 from textleak.core.threat_model import ThreatModel
-from textleak.grid.conduct import write_grid
-from textleak.grid.config import GridConfig, defence_title
-from textleak.grid.plan import Cell, GridRun, run_key
+from textleak.grid.plan import GridRun, run_key
 from textleak.grid.worker import failed
 from textleak.results.audited import Audited, read_audit
+from textleak.results.cell import Cell
+from textleak.results.grid_file import write_grid
 from textleak.results.log import GridRecord, ResultsFile
 from textleak.results.record import RunRecord, SequenceRecord
 
@@ -134,7 +135,7 @@ def write_audit(tmp_path: Path) -> Write:
                     extra = better + (cell.index % 2 if 0 < hits < 5 else 0)
                     results.append(record_of(run, min(5, hits + extra)))
         config = GridConfig(title="Cats & <dogs>", texts=TEXTS)
-        write_grid(folder, config, runs)
+        write_grid(folder, config, [run.key for run in runs])
         return folder
 
     return write

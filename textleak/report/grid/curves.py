@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from textleak.defences import parse_defence
 from textleak.metrics.bootstrap import Interval
+from textleak.report.grid.defences import stack_of
 from textleak.report.grid.summary import CellSummary, Place
 
 METRIC = "token_match"
@@ -67,7 +67,7 @@ def strength_of(cell: CellSummary) -> tuple[str, str, float] | None:
     specs = cell.records[0].config.defences
     if len(specs) != 1:
         return None
-    defence = parse_defence(specs[0])
+    defence = stack_of(specs).all[0]
     numbers = {
         key: float(value)
         for key, value in defence.options.model_dump().items()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from textleak.defences import Defences
-from textleak.grid.config import NO_DEFENCE
+from textleak.core.grid_config import NO_DEFENCE
+from textleak.report.grid.defences import stack_of
 from textleak.report.grid.summary import CellSummary
 
 Verdict = Literal["holds", "weakens", "does not hold", "too few texts", "not measured"]
@@ -61,7 +61,7 @@ def _finding(
     title: str, cells: Sequence[CellSummary], base: Sequence[CellSummary]
 ) -> DefenceFinding:
     specs = cells[0].records[0].config.defences
-    stack = Defences.parse(specs)
+    stack = stack_of(specs)
     worst = worst_of(cells)
     seeded = any(record.config.client_seed is not None for cell in cells for record in cell.records)
     guarantee = stack.promise(seeded=seeded)

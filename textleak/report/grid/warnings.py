@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from textleak.defences import Defences
+from textleak.report.grid.defences import stack_of
 from textleak.report.grid.summary import CellSummary, Place
 from textleak.results.audited import Audited
 
@@ -98,7 +98,7 @@ def _seeded(audit: Audited) -> list[str]:
     """Runs whose defences draw noise from a seed that the grid gives."""
     count = sum(
         record.config.client_seed is not None
-        and any(not d.reproducible for d in Defences.parse(record.config.defences).all)
+        and any(not d.reproducible for d in stack_of(record.config.defences).all)
         for record in audit.records
     )
     if not count:

@@ -8,8 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from textleak.core.bounds import MOST_DEFENCES, Classes, Seed, Threads
 from textleak.core.config import Labels
+from textleak.core.task_names import TextTaskName
 from textleak.core.threat_model import Patterns
-from textleak.tasks import TextTaskName
 
 NO_DEFENCE = "none"
 SCHEMA = ConfigDict(frozen=True, extra="forbid")

@@ -1,0 +1,80 @@
+"""What an audit found, as it is written."""
+
+from __future__ import annotations
+
+from textleak.audit.result import Audit, BatchResult, SequenceResult
+from textleak.results.header import RunHeader
+from textleak.results.history import HistoryRow
+from textleak.results.record import BatchRecord, RunRecord, SequenceRecord, finite
+
+
+def run_record(header: RunHeader, audit: Audit, histories: list[list[HistoryRow]]) -> RunRecord:
+    """The record of an audited run.
+
+    Args:
+        header: what the run assumed.
+        audit: its scored results.
+        histories: the kept iterations, one list an update.
+    """
+    kept = histories + [[]] * (len(audit.batches) - len(histories))
+    return RunRecord(
+        **dict(header),
+        sequences=[sequence_record(s) for s in audit.sequences],
+        token_match=audit.mean("token_match"),
+        exact_rate=audit.mean("exact"),
+        rouge1=audit.mean("rouge1"),
+        rouge2=audit.mean("rouge2"),
+        rougeL=audit.mean("rougeL"),
+        label_accuracy=audit.label_accuracy,
+        verified=audit.verified,
+        verdict=audit.verdict,
+        gradient_error=finite(audit.gradient_error),
+        scale=audit.scale,
+        evaluations=audit.evaluations,
+        seconds=audit.seconds,
+        seconds_per_evaluation=audit.seconds / audit.evaluations if audit.evaluations else None,
+        interrupted=audit.interrupted,
+        failures=audit.failures,
+        notes=audit.notes,
+        warnings=audit.warnings,
+        batches=[batch_record(b, rows) for b, rows in zip(audit.batches, kept, strict=False)],
+    )
+
+
+def batch_record(batch: BatchResult, history: list[HistoryRow]) -> BatchRecord:
+    """The record of one attacked update."""
+    found = batch.reconstruction
+    return BatchRecord(
+        size=len(batch.sequences),
+        verified=found.verified,
+        verdict=found.verdict.word,
+        scale=finite(found.verdict.scale),
+        gradient_error=finite(found.gradient_error),
+        objective=finite(found.candidate.objective),
+        evaluations=found.evaluations,
+        seconds=found.seconds,
+        history=history,
+        failure=batch.failure,
+    )
+
+
+def sequence_record(sequence: SequenceResult) -> SequenceRecord:
+    """The record of one sentence."""
+    scores = sequence.scores
+    return SequenceRecord(
+        reference=sequence.reference,
+        recovered=sequence.recovered,
+        reference_ids=sequence.reference_ids,
+        recovered_ids=sequence.recovered_ids,
+        token_match=scores.get("token_match"),
+        exact=bool(scores["exact"]) if "exact" in scores else None,
+        rouge1=scores.get("rouge1"),
+        rouge2=scores.get("rouge2"),
+        rougeL=scores.get("rougeL"),
+        confidence=sequence.confidence,
+        verified=sequence.verdict.word == "proven",
+        verdict=sequence.verdict.word,
+        open_places=list(sequence.verdict.places),
+        label=sequence.label,
+        reference_label=sequence.reference_label,
+    )
