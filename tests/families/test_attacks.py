@@ -1,0 +1,83 @@
+"""Every family comes back: exactly by `subspace` where layer 0 tells places, by `dlg` everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from families.folders import CORPUS, make_folder
+
+from tests.sharing import share
+from textleak.attacks.auto import Auto, AutoOptions
+from textleak.attacks.dlg import Dlg, DlgOptions
+from textleak.attacks.subspace import Subspace, SubspaceOptions
+from textleak.core.errors import UpdateError
+from textleak.models import ModelOptions, TextModel, load_model
+
+PLACED = ["bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "albert", "mpnet"]
+SHORT = "two dogs ran"
+
+
+def load(path: Path, family: str, task: str) -> TextModel:
+    folder = make_folder(path, family, task, initializer_range=0.07)
+    return load_model(ModelOptions(name=folder), task)
+
+
+@pytest.mark.parametrize("task", ["mlm", "classification"])
+@pytest.mark.parametrize("family", PLACED)
+def test_subspace_is_exact_where_layer_0_tells_places(
+    tmp_path: Path, family: str, task: str
+) -> None:
+    model = load(tmp_path, family, task)
+    private, update = share(model, CORPUS[:2])
+    found = Subspace(SubspaceOptions())(model, update)
+    assert sorted(found.token_ids) == sorted(private.original_ids)
+    assert found.verified
+
+
+@pytest.mark.parametrize("task", ["multi-label", "regression"])
+def test_subspace_reads_the_labels_of_sequences(tmp_path: Path, task: str) -> None:
+    model = load(tmp_path, "roberta", task)
+    private, update = share(model, CORPUS[:2])
+    found = Subspace(SubspaceOptions())(model, update)
+    truth = dict(zip(map(tuple, private.original_ids), model.task.rows(private.batch), strict=True))
+    assert set(map(tuple, found.token_ids)) == set(truth)
+    for ids, labels in zip(found.token_ids, found.labels, strict=True):
+        assert labels == pytest.approx(truth[tuple(ids)], abs=1e-3)
+
+
+@pytest.mark.parametrize("family", ["deberta-v2", "modernbert", "convbert"])
+def test_subspace_says_what_lacks(tmp_path: Path, family: str) -> None:
+    model = load(tmp_path, family, "classification")
+    _, update = share(model, [SHORT])
+    with pytest.raises(UpdateError, match="does not tell places: expected a position table"):
+        Subspace(SubspaceOptions())(model, update)
+
+
+@pytest.mark.parametrize(
+    ("family", "task"),
+    [
+        ("roberta", "multi-label"),
+        ("distilbert", "classification"),
+        ("electra", "mlm"),
+        ("albert", "token-classification"),
+        ("mpnet", "regression"),
+        ("deberta-v2", "classification"),
+        ("modernbert", "classification"),
+        ("convbert", "classification"),
+    ],
+)
+def test_dlg_matches_every_family_and_task(tmp_path: Path, family: str, task: str) -> None:
+    model = load(tmp_path, family, task)
+    private, update = share(model, [SHORT])
+    found = Dlg(DlgOptions())(model, update)
+    assert found.token_ids == private.original_ids
+    assert found.gradient_error < 1e-3
+
+
+def test_auto_goes_on_with_dlg_where_subspace_cannot(tmp_path: Path) -> None:
+    model = load(tmp_path, "modernbert", "classification")
+    private, update = share(model, [SHORT])
+    found = Auto(AutoOptions())(model, update)
+    assert found.token_ids == private.original_ids
+    assert any("dlg alone" in note for note in found.candidate.notes)
