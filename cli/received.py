@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _RECIPE = {"model": "name", "weights": "weights", "weights_seed": "weights_seed"}
 _RECIPE["activation"] = "activation"
+# transformers' names of the last layer of a head over whole sequences or tokens.
+LAST_LAYERS = ("classifier.weight", "classifier.out_proj.weight")
 _CLIENTS = ("sentences", "file", "classes", "batch_size", "mask_rate", "share")
 
 
@@ -142,7 +144,8 @@ def completed(config: RunConfig, update: SharedUpdate) -> RunConfig:
                 f"or the Hub: if you mean it, give --model {named}"
             )
         told |= {key: getattr(granted.model, name) for key, name in _RECIPE.items()}
-    head = update.gradients.get("classifier.weight")
+    last = [name for name in LAST_LAYERS if name in update.gradients]
+    head = update.gradients[last[0]] if len(last) == 1 else None
     if head is not None and head.dim() == 2:
         told["num_labels"] = int(head.shape[0])
     missing = {key: value for key, value in told.items() if key not in config.model_fields_set}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from families.folders import CORPUS, make_folder
+import torch
+from families.folders import CORPUS, make_folder, tokenizer
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from tests.sharing import share
 from textleak.attacks.auto import Auto, AutoOptions
@@ -73,6 +75,30 @@ def test_dlg_matches_every_family_and_task(tmp_path: Path, family: str, task: st
     found = Dlg(DlgOptions())(model, update)
     assert found.token_ids == private.original_ids
     assert found.gradient_error < 1e-3
+
+
+def test_a_decoder_without_handles_comes_back_from_its_next_tokens(tmp_path: Path) -> None:
+    words = tokenizer()
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=len(words),
+        n_positions=24,
+        n_embd=64,
+        n_layer=2,
+        n_head=4,
+        bos_token_id=0,
+        eos_token_id=2,
+        pad_token_id=1,
+        initializer_range=0.07,
+    )
+    GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    words.save_pretrained(tmp_path)
+    model = load_model(ModelOptions(name=str(tmp_path)), "causal")
+    private, update = share(model, [SHORT])
+    ids, mask = private.batch.input_ids, private.batch.attention_mask
+    theirs = model.module(input_ids=ids, attention_mask=mask, labels=ids).loss
+    torch.testing.assert_close(model.loss(private.batch), theirs)
+    assert Dlg(DlgOptions())(model, update).token_ids == private.original_ids
 
 
 def test_auto_goes_on_with_dlg_where_subspace_cannot(tmp_path: Path) -> None:

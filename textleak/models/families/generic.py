@@ -15,6 +15,14 @@ from textleak.models.families.base import Family
 from textleak.models.families.parts import Embeddings, Head, Layer
 
 
+class _Made(BaseModelOutputWithPooling):
+    """What a body returns; whatever else a head asks of it is None."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+
 class Generic(Family):
     """Word embeddings in, logits out: the head is run on given states by standing in for the body.
 
@@ -75,9 +83,9 @@ class Generic(Family):
         """Let the body return `states` whatever it is given; it is itself again on every way out."""
         pooler = getattr(self.body, "pooler", None)
 
-        def forward(*_: Any, **__: Any) -> BaseModelOutputWithPooling:
+        def forward(*_: Any, **__: Any) -> _Made:
             pooled = None if pooler is None else pooler(states)
-            return BaseModelOutputWithPooling(last_hidden_state=states, pooler_output=pooled)
+            return _Made(last_hidden_state=states, pooler_output=pooled)
 
         self.body.__dict__["forward"] = forward
         try:
