@@ -108,10 +108,9 @@ def _grids() -> list[tuple[str, str]]:
 
 
 def _metrics() -> list[tuple[str, str]]:
-    from textleak.metrics import TEXT_METRICS, TOKEN_METRICS
+    from textleak.metrics import METRICS
 
-    registries = (TOKEN_METRICS, TEXT_METRICS)
-    return [(name, _first_line(r.load(name).__doc__)) for r in registries for name in r]
+    return [(name, METRICS.load(name).says) for name in METRICS]
 
 
 KINDS: dict[str, Callable[[], list[tuple[str, str]]]] = {

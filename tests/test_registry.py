@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -11,7 +12,7 @@ from textleak.attacks import ATTACKS
 from textleak.attacks.base import Attack
 from textleak.core.errors import ConfigError
 from textleak.core.registry import Registry
-from textleak.metrics import TEXT_METRICS, TOKEN_METRICS
+from textleak.metrics import METRICS, Pair
 
 
 def registries() -> list[Registry[object]]:
@@ -30,7 +31,7 @@ ENTRIES = [(registry, name) for registry in ALL for name in registry]
 
 
 def test_there_are_registries() -> None:
-    assert {registry.kind for registry in ALL} >= {"attack", "token metric", "model family"}
+    assert {registry.kind for registry in ALL} >= {"attack", "metric", "model family"}
 
 
 @pytest.mark.parametrize(("registry", "name"), ENTRIES, ids=lambda v: getattr(v, "kind", v))
@@ -58,15 +59,29 @@ def test_an_attack_keeps_its_promises(name: str) -> None:
     assert "__call__" not in vars(attack_class)
 
 
-@pytest.mark.parametrize("name", TOKEN_METRICS.names())
-def test_a_token_metric_is_one_for_the_truth_and_a_rate_for_anything(name: str) -> None:
-    metric = TOKEN_METRICS.load(name)
-    assert metric([1, 2, 3], [1, 2, 3]) == 1.0
-    assert 0.0 <= metric([1, 2, 3], [1, 3]) < 1.0
+@pytest.mark.parametrize("name", METRICS.names())
+def test_a_metric_is_one_for_the_truth_and_a_rate_for_anything(name: str) -> None:
+    metric = METRICS.load(name)
+    assert metric.title
+    assert metric.says
+    assert metric.compute(Pair([1, 2, 3], [1, 2, 3], "a cat sat", "a cat sat")) == 1.0
+    assert 0.0 <= metric.compute(Pair([1, 2, 3], [1, 3], "a cat sat", "a dog")) < 1.0
 
 
-@pytest.mark.parametrize("name", TEXT_METRICS.names())
-def test_a_text_metric_is_one_for_the_truth_and_a_rate_for_anything(name: str) -> None:
-    metric = TEXT_METRICS.load(name)
-    assert set(metric("a cat sat", "a cat sat").values()) == {1.0}
-    assert all(0.0 <= value < 1.0 for value in metric("a cat sat", "a dog").values())
+def test_an_outside_entry_that_cannot_be_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = tmp_path / "broken-1.dist-info"
+    made.mkdir()
+    (made / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (made / "entry_points.txt").write_text(
+        "[textleak.tried]\nbad = no_such_module:Thing\nown = x:y\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = Registry[object](
+        "trial", {"own": "textleak.core.errors:ConfigError"}, "textleak.tried"
+    )
+    assert registry.names() == ["own", "bad"]
+    assert registry.load("own") is ConfigError
+    with pytest.raises(ConfigError, match="the trial 'bad' of an outside package"):
+        registry.load("bad")

@@ -15,6 +15,7 @@ ATTACKS: Registry[Any] = Registry(
         "cosine": "textleak.attacks.descent:Cosine",
         "lamp": "textleak.attacks.lamp:Lamp",
     },
+    "textleak.attacks",
 )
 
 __all__ = ["ATTACKS"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textleak.audit.result import Audit, BatchResult, SequenceResult
 from textleak.results.header import RunHeader
 from textleak.results.history import HistoryRow
-from textleak.results.record import BatchRecord, RunRecord, SequenceRecord, finite
+from textleak.results.record import STANDING, BatchRecord, RunRecord, SequenceRecord, finite
 
 
 def run_record(header: RunHeader, audit: Audit, histories: list[list[HistoryRow]]) -> RunRecord:
@@ -25,6 +25,11 @@ def run_record(header: RunHeader, audit: Audit, histories: list[list[HistoryRow]
         rouge1=audit.mean("rouge1"),
         rouge2=audit.mean("rouge2"),
         rougeL=audit.mean("rougeL"),
+        metrics={
+            name: mean
+            for name in audit.metrics
+            if name not in STANDING and (mean := finite(audit.mean(name))) is not None
+        },
         label_accuracy=audit.label_accuracy,
         verified=audit.verified,
         verdict=audit.verdict,
@@ -71,6 +76,7 @@ def sequence_record(sequence: SequenceResult) -> SequenceRecord:
         rouge1=scores.get("rouge1"),
         rouge2=scores.get("rouge2"),
         rougeL=scores.get("rougeL"),
+        metrics={name: v for name, v in scores.items() if name not in STANDING},
         confidence=sequence.confidence,
         verified=sequence.verdict.word == "proven",
         verdict=sequence.verdict.word,

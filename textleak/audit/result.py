@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from textleak.core.reconstruction import Reconstruction
 from textleak.core.verdict import PartVerdict, Word, worst
 
-RATES = ("token_match", "exact", "rouge1", "rouge2", "rougeL")
-
 
 @dataclass(frozen=True)
 class SequenceResult:
@@ -23,7 +21,7 @@ class SequenceResult:
         reference: the true text, where it is known.
         reference_ids: its ids.
         reference_label: the true class of a classification task.
-        scores: every metric by name, 0 to 1; empty without a reference.
+        scores: every metric by name; empty without a reference.
         verdict: what the update says of it.
     """
 
@@ -79,6 +77,11 @@ class Audit:
         """The mean of a metric over all sentences; None where no truth is known."""
         values = [s.scores[metric] for s in self.sequences if metric in s.scores]
         return sum(values) / len(values) if values else None
+
+    @property
+    def metrics(self) -> list[str]:
+        """The names of all metrics that some sentence was scored by."""
+        return list(dict.fromkeys(name for s in self.sequences for name in s.scores))
 
     @property
     def label_accuracy(self) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from textleak.audit.result import BatchResult, SequenceResult
 from textleak.core.reconstruction import Reconstruction
-from textleak.metrics import TEXT_METRICS, TOKEN_METRICS
+from textleak.metrics import METRICS, Pair
 from textleak.metrics.assignment import best_pairing
 from textleak.metrics.sentence import SentenceFrame
 from textleak.models.text_model import TextModel
@@ -66,10 +66,9 @@ def _scored(
     reference = model.decode(reference_ids)
     unknown = model.tokenizer.unk_token_id
     words = [_NO_WORD if token == unknown else token for token in reference_ids]
-    scores = {name: TOKEN_METRICS.load(name)(words, plain.recovered_ids) for name in TOKEN_METRICS}
     said = model.decode([token for token in plain.recovered_ids if token != unknown])
-    for name in TEXT_METRICS:
-        scores.update(TEXT_METRICS.load(name)(reference, said))
+    pair = Pair(words, plain.recovered_ids, reference, said)
+    scores = {name: float(METRICS.load(name).compute(pair)) for name in METRICS}
     return replace(
         plain,
         reference=reference,

@@ -1,9 +1,15 @@
-"""Lazy registries: a name maps to `module:attribute`, imported when it is asked for."""
+"""Lazy registries: a name maps to `module:attribute`, imported when it is asked for.
+
+An outside package adds an entry by an entry point of the registry's group; installed packages are looked
+through when a name is asked for that is not our own, or when all are listed.
+"""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib.metadata import entry_points
 from typing import Generic, TypeVar, cast
 
 from textleak.core.errors import ConfigError, unknown
@@ -17,33 +23,50 @@ class Registry(Generic[T]):
     Args:
         kind: what an entry is called in an error message.
         entries: name to `"package.module:attribute"`.
+        group: the entry points that add to them, `textleak.attacks` and the like; an outside entry
+            never takes the place of one of our own.
     """
 
-    def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
+    def __init__(self, kind: str, entries: Mapping[str, str], group: str | None = None) -> None:
         self.kind = kind
-        self._entries = dict(entries)
+        self._own = dict(entries)
+        self._group = group
+
+    @cached_property
+    def _entries(self) -> dict[str, str]:
+        outside = entry_points(group=self._group) if self._group else ()
+        return {**{point.name: point.value for point in outside}, **self._own}
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter(self.names())
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._own or name in self._entries
 
     def names(self) -> list[str]:
-        """The names, in the order of their registration."""
-        return list(self._entries)
+        """The names, our own first, in the order of their registration."""
+        return [*self._own, *(name for name in self._entries if name not in self._own)]
 
     def check(self, name: str) -> str:
         """Return `name`; raise ConfigError with the nearest valid name if it is not registered."""
-        if name not in self._entries:
-            raise ConfigError(unknown(self.kind, name, self._entries))
+        if name not in self:
+            raise ConfigError(unknown(self.kind, name, self.names()))
         return name
 
     def load(self, name: str) -> T:
         """Import and return the entry called `name`.
 
         Raises:
-            ConfigError: no entry has that name.
+            ConfigError: no entry has that name, or an outside package's cannot be imported.
         """
-        module, attribute = self._entries[self.check(name)].split(":")
-        return cast(T, getattr(importlib.import_module(module), attribute))
+        if self.check(name) in self._own:
+            module, attribute = self._own[name].split(":")
+            return cast(T, getattr(importlib.import_module(module), attribute))
+        where = self._entries[name]
+        try:
+            module, attribute = where.split(":")
+            return cast(T, getattr(importlib.import_module(module), attribute))
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ConfigError(
+                f"the {self.kind} {name!r} of an outside package cannot be loaded from {where!r}"
+            ) from error

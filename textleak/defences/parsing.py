@@ -28,6 +28,7 @@ DEFENCES: Registry[type[Defence[Any]]] = Registry(
         "dropout": "textleak.defences.local_training:Dropout",
         "fedavg": "textleak.defences.local_training:FedAvg",
     },
+    "textleak.defences",
 )
 _SYNONYMS = {"pruning": "prune"}
 

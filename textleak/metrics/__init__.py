@@ -1,25 +1,23 @@
-"""Metrics: pure functions of a reference and a recovery; all rates lie between 0 and 1.
+"""Metrics: pure functions of a reference and a recovery, each with a spec of how it is shown.
 
 They work on the ids and the text of a *sentence*: the special tokens that frame it are taken off
-first (`audit` does that), and at a masked position stands the word, not [MASK].
+first (`audit` does that), and at a masked position stands the word, not [MASK]. A metric that an outside
+package adds appears in the JSON (under `metrics`), in the tables and in the report.
 """
 
-from collections.abc import Callable, Sequence
-
 from textleak.core.registry import Registry
+from textleak.metrics.spec import Metric, Pair
 
-TokenMetric = Callable[[Sequence[int], Sequence[int]], float]
-TextMetric = Callable[[str, str], dict[str, float]]
-
-TOKEN_METRICS: Registry[TokenMetric] = Registry(
-    "token metric",
+METRICS: Registry[Metric] = Registry(
+    "metric",
     {
-        "token_match": "textleak.metrics.tokens:token_match",
-        "exact": "textleak.metrics.tokens:exact",
+        "token_match": "textleak.metrics.builtin:TOKEN_MATCH",
+        "exact": "textleak.metrics.builtin:EXACT",
+        "rouge1": "textleak.metrics.builtin:ROUGE1",
+        "rouge2": "textleak.metrics.builtin:ROUGE2",
+        "rougeL": "textleak.metrics.builtin:ROUGEL",
     },
-)
-TEXT_METRICS: Registry[TextMetric] = Registry(
-    "text metric", {"rouge": "textleak.metrics.rouge:rouge"}
+    "textleak.metrics",
 )
 
-__all__ = ["TEXT_METRICS", "TOKEN_METRICS", "TextMetric", "TokenMetric"]
+__all__ = ["METRICS", "Metric", "Pair"]

@@ -55,7 +55,8 @@ def _where(sequence: SequenceRecord) -> str:
 
 def _rouge(scored: SequenceRecord | RunRecord) -> str:
     values = (scored.rouge1, scored.rouge2, scored.rougeL)
-    return "ROUGE-1/2/L " + " ".join(f"{value or 0:.3f}" for value in values)
+    shown = "ROUGE-1/2/L " + " ".join(f"{value or 0:.3f}" for value in values)
+    return ", ".join([shown, *(f"{name} {value:.3f}" for name, value in scored.metrics.items())])
 
 
 def batch_view(

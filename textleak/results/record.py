@@ -12,6 +12,7 @@ from textleak.results.header import RunHeader
 from textleak.results.history import HistoryRow
 
 Rate = Annotated[float, Field(ge=0, le=1)]
+STANDING = ("token_match", "exact", "rouge1", "rouge2", "rougeL")  # metrics with a key of their own
 
 
 class SequenceRecord(BaseModel):
@@ -20,7 +21,7 @@ class SequenceRecord(BaseModel):
     `reference` is the true sentence through the tokenizer and back, so that an exact recovery is
     the same text. The ids are those of the sentence, without the special tokens around it.
     `open_places` count from its first token, [CLS] at 0: those at which another word explains the
-    update as well.
+    update as well. `metrics` holds what outside packages' metrics gave, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,12 +35,18 @@ class SequenceRecord(BaseModel):
     rouge1: Rate | None
     rouge2: Rate | None
     rougeL: Rate | None
+    metrics: dict[str, float] = {}
     confidence: list[float] = []
     verified: bool | None = None
     verdict: Word | None = None
     open_places: list[int] = []
     label: int | None = None
     reference_label: int | None = None
+
+    def score(self, metric: str) -> float:
+        """What a metric gave; a sentence that was not scored counts nothing."""
+        standing = metric in STANDING
+        return float((getattr(self, metric) if standing else self.metrics.get(metric)) or 0.0)
 
 
 class UpdateRecord(BaseModel):
@@ -101,6 +108,7 @@ class RunRecord(OutcomeRecord):
     rouge1: Rate | None
     rouge2: Rate | None
     rougeL: Rate | None
+    metrics: dict[str, float] = Field(default_factory=dict)
     label_accuracy: Rate | None = None
     batches: list[BatchRecord] = Field(default_factory=list)
 

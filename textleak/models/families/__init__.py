@@ -25,6 +25,7 @@ FAMILIES: Registry[type[Family]] = Registry(
         "deberta-v2": "textleak.models.families.deberta:DebertaV2",
         "modernbert": "textleak.models.families.modernbert:ModernBert",
     },
+    "textleak.families",
 )
 
 

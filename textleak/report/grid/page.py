@@ -11,14 +11,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from textleak.metrics import METRICS
 from textleak.report.grid.comparison import Difference, differences
 from textleak.report.grid.curves import curves, labeller
 from textleak.report.grid.findings import EXPLAINED, defence_findings, headline, percent
 from textleak.report.grid.plots import draw_curve, inline_svg
 from textleak.report.grid.sentences import worst_sentences
-from textleak.report.grid.summary import CellSummary, Place, summarise
+from textleak.report.grid.summary import CellSummary, Place, metric_title, metrics_of, summarise
 from textleak.report.grid.warnings import warning_groups
 from textleak.results.audited import Audited
+from textleak.results.record import STANDING
 
 CLASSES = {
     "holds": "holds",
@@ -60,6 +62,8 @@ def render_page(audit: Audited, other: Audited | None = None) -> str:
         trim_blocks=True,
     )
     environment.filters["percent"] = percent
+    environment.filters["shown"] = _shown
+    environment.filters["end"] = _end
     environment.filters["verdict_class"] = lambda verdict: CLASSES[verdict]
     template = environment.get_template("page.html.jinja")
     css = Path(__file__).parent.joinpath("templates", "page.css").read_text(encoding="utf-8")
@@ -96,6 +100,7 @@ def page_facts(audit: Audited, other: Audited | None = None) -> dict[str, Any]:
         "model_notes": _model_notes(audit),
         "warnings": warning_groups(audit, cells, full),
         "axes": _axes(cells),
+        "metrics": {name: metric_title(name) for name in metrics_of(audit.records)},
         "cells": cells,
         "made": _made(audit),
     }
@@ -113,6 +118,18 @@ def heat_map(cells: Sequence[CellSummary], label: Callable[[Place], str]) -> Hea
     defences = list(dict.fromkeys(cell.place.defence for cell in cells))
     rows = [HeatRow(d, [at.get((d, column)) for column in columns]) for d in defences]
     return HeatMap(columns, rows)
+
+
+def _shown(value: float, metric: str) -> str:
+    """A metric's mean as its spec writes it; a rate of every result is a rounded percentage."""
+    if metric in STANDING:
+        return percent(value)
+    return METRICS.load(metric).text(value) if metric in METRICS else f"{value:.3g}"
+
+
+def _end(value: float, metric: str) -> str:
+    """An end of its interval."""
+    return f"{100 * value:.0f}" if metric in STANDING else _shown(value, metric)
 
 
 def _axes(cells: Sequence[CellSummary]) -> dict[str, str]:

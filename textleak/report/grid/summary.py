@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from textleak.metrics import METRICS
 from textleak.metrics.bootstrap import Interval, mean_interval
 from textleak.results.log import GridRecord
-from textleak.results.record import SequenceRecord
+from textleak.results.record import STANDING, SequenceRecord
 
-RATES = ("token_match", "exact", "rouge1", "rouge2", "rougeL")
 FEW, WIDE = 10, 0.3  # fewer updates, or a wider interval, carry no claim
 
 
@@ -79,6 +79,17 @@ def summarise(records: Iterable[GridRecord]) -> list[CellSummary]:
     return [_cell(place, group) for place, group in places.items()]
 
 
+def metrics_of(records: Iterable[GridRecord]) -> list[str]:
+    """The metrics that these runs were scored by: those of every result, then outside packages'."""
+    results = (record.result for record in records if record.result is not None)
+    return [*STANDING, *dict.fromkeys(name for result in results for name in result.metrics)]
+
+
+def metric_title(name: str) -> str:
+    """What tables call a metric; its name where the package that brought it is not there."""
+    return METRICS.load(name).title if name in METRICS else name
+
+
 def place_of(record: GridRecord) -> Place:
     """The place that a run belongs to."""
     cell = record.cell
@@ -90,7 +101,7 @@ def place_of(record: GridRecord) -> Place:
 
 def score(sequence: SequenceRecord, metric: str) -> float:
     """A sentence's score; one that was not scored counts nothing."""
-    return float(getattr(sequence, metric) or 0.0)
+    return sequence.score(metric)
 
 
 def interval_of(records: Sequence[GridRecord], metric: str) -> Interval | None:
@@ -112,7 +123,7 @@ def _unit(record: GridRecord) -> tuple[object, ...]:
 
 def _cell(place: Place, records: list[GridRecord]) -> CellSummary:
     done = [record for record in records if record.result is not None]
-    found = {metric: interval_of(done, metric) for metric in RATES}
+    found = {metric: interval_of(done, metric) for metric in metrics_of(done)}
     proven: dict[int, list[float]] = defaultdict(list)
     for record in done:
         assert record.result is not None

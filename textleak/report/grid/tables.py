@@ -9,21 +9,22 @@ from io import StringIO
 from textleak.report.grid.curves import labeller
 from textleak.report.grid.findings import EXPLAINED, defence_findings, headline, percent
 from textleak.report.grid.page import heat_map
-from textleak.report.grid.summary import RATES, CellSummary, Place, summarise
+from textleak.report.grid.summary import CellSummary, Place, metrics_of, summarise
 from textleak.report.grid.warnings import warning_groups
 from textleak.results.audited import Audited
 
 
 def summary_csv(cells: Sequence[CellSummary]) -> str:
     """One line a cell: every mean with the ends of its interval."""
-    rates = [f"{metric}{end}" for metric in RATES for end in ("", "_low", "_high")]
+    metrics = metrics_of(record for cell in cells for record in cell.records)
+    rates = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
     head = [*Place._fields, "updates", "sentences", "failed", *rates, "verified", "seconds"]
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)
     for cell in cells:
         numbers: list[float | None] = []
-        for metric in RATES:
+        for metric in metrics:
             found = cell.rates.get(metric)
             numbers += [found.mean, found.low, found.high] if found else [None] * 3
         sentences = cell.rates["token_match"].values if cell.rates else 0
@@ -36,14 +37,17 @@ def summary_csv(cells: Sequence[CellSummary]) -> str:
 
 def sentences_csv(audit: Audited) -> str:
     """One line a sentence of every run."""
+    metrics = metrics_of(audit.records)
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*Place._fields, "index", "seed", *RATES, "verified", "reference", "recovered"])
+    writer.writerow(
+        [*Place._fields, "index", "seed", *metrics, "verified", "reference", "recovered"]
+    )
     for record in audit.records:
         cell, result = record.cell, record.result
         place = [getattr(cell, axis) for axis in Place._fields]
         for s in result.sequences if result else ():
-            scores = [float(getattr(s, metric) or 0.0) for metric in RATES]
+            scores = [s.score(metric) for metric in metrics]
             verified = result.verified if result else False
             texts = [s.reference, s.recovered]
             writer.writerow([*place, cell.index, cell.seed, *scores, verified, *texts])

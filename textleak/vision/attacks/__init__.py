@@ -11,6 +11,7 @@ IMAGE_ATTACKS: Registry[type[ImageAttack]] = Registry(  # type: ignore[type-arg]
         "inverting": "textleak.vision.attacks.inverting:InvertingGradients",
         "analytic": "textleak.vision.attacks.analytic:Analytic",
     },
+    "textleak.image_attacks",
 )
 
 __all__ = ["IMAGE_ATTACKS", "ImageAttack"]
