@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from textleak.core.errors import ConfigError, ModelError, UpdateError
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate
 from textleak.defences import on_update
-from textleak.vision.attacks import IMAGE_ATTACKS, ImageAttack
+from textleak.vision.attacks import IMAGE_ATTACKS, ImageAttack, search
 from textleak.vision.attacks.base import ImageSession
 from textleak.vision.attacks.dlg import DLGOptions
 from textleak.vision.attacks.inverting import total_variation
@@ -214,16 +215,18 @@ def test_total_variation_counts_neighbours() -> None:
     assert float(total_variation(edge)) == 1.0
 
 
-def test_gauss_newton_coordinates_finish_a_slow_search(
+def test_gauss_newton_coordinates_finish_what_the_plain_search_began(
     lenet: ImageModel, shared: tuple[PrivateImages, SharedUpdate]
 ) -> None:
     private, update = shared
-    plain, conditioned = (
-        attack("dlg", iterations=8, precondition=precondition)(lenet, update)
-        for precondition in (0, 4)
-    )
-    assert scores(conditioned, private)[0].psnr > 60
-    assert conditioned.candidate.objective < 0.1 * plain.candidate.objective
+    with patch.object(search, "RoundCoordinates", wraps=search.RoundCoordinates) as coordinates:
+        begun = attack("dlg", iterations=4, precondition=0)(lenet, update)
+        assert not coordinates.called
+        finished = attack("dlg", iterations=12, precondition=4)(lenet, update)
+    assert coordinates.called
+    assert scores(finished, private)[0].psnr > 60
+    assert finished.verified
+    assert finished.gradient_error < begun.gradient_error
 
 
 def test_gauss_newton_recovers_from_a_deep_network_in_float32(pixels: Tensor) -> None:
