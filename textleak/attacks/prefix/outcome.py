@@ -1,0 +1,262 @@
+"""What each prefix was trained to predict, read off the last block's gradient.
+
+Behind the last attention nothing passes from position to position. So the gradient of a projection there
+is G = D^T A with the known inputs A of all prefixes, and least squares gives each prefix's row of D, the
+slope of the loss by what the projection wrote. That slope is linear in the targets: of a prefix with the
+probabilities p, trained c_w times to predict w,
+
+    D_n = J_n^T sum_w c_w (W^T p - W_w) / M
+
+with the output table W, the Jacobian J_n of what W reads, and M targets in all. Which w, and how often,
+follows by pursuit; it needs no gradient of W itself, which may be frozen, withheld or tied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.optimize import nnls
+from torch import Tensor, nn
+
+from textleak.attacks.prefix.readout import Readout
+from textleak.attacks.prefix.tree import Path
+from textleak.models.decoder_parts import DecoderParts, Projection
+
+
+class OutcomeOptions(BaseModel):
+    """When a target counts.
+
+    Attributes:
+        explained: targets are looked for until they leave no more than this share of a slope.
+        bears: a slope this small beside the largest is none: the prefix was trained on nothing.
+        most: the most targets of one prefix that do not follow from its continuations.
+        shortlist: how many targets are compared exactly, of those whose slopes point nearest.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    explained: float = Field(default=2e-2, gt=0, lt=1)
+    bears: float = Field(default=1e-4, gt=0, lt=1)
+    most: int = Field(default=8, ge=1)
+    shortlist: int = Field(default=1024, ge=1)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the prefixes were trained to predict.
+
+    Attributes:
+        weights: for each prefix that bore loss, its targets with the share of the loss of each.
+        unexplained: for each of them, the share of its slope that these leave.
+    """
+
+    weights: dict[Path, dict[int, float]]
+    unexplained: dict[Path, float]
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """The tail of the model at every prefix.
+
+    Attributes:
+        slopes: the loss by what it wrote, (N, out).
+        given: what the head reads, (N, H), with a graph back to `written`.
+        written: zeros added to what the projection wrote, (S, T, out) or (S T, out).
+        flat: where in S T each prefix ends, (N,).
+    """
+
+    slopes: Tensor
+    given: Tensor
+    written: Tensor
+    flat: Tensor
+
+    def pulled(self, cotangents: Tensor) -> Tensor:
+        """J^T c of one cotangent (N, H) for each prefix; (N, out)."""
+        (slope,) = torch.autograd.grad(self.given, self.written, cotangents, retain_graph=True)
+        return slope.view(-1, slope.shape[-1])[self.flat].double()
+
+    def jacobians(self, indices: list[int]) -> Tensor:
+        """J of these prefixes, (k, H, out)."""
+        columns = []
+        for axis in range(self.given.shape[1]):
+            cotangents = torch.zeros_like(self.given)
+            cotangents[indices, axis] = 1
+            columns.append(self.pulled(cotangents)[indices])
+        return torch.stack(columns, dim=1)
+
+
+def targets_of(
+    module: nn.Module,
+    parts: DecoderParts,
+    shared: Mapping[str, Tensor],
+    nodes: Sequence[Path],
+    options: OutcomeOptions | None = None,
+) -> Targets | None:
+    """What each of `nodes` was trained to predict; None where no gradient shared tells.
+
+    Args:
+        module: the public model.
+        parts: its parts.
+        shared: the update's gradients.
+        nodes: every prefix of the batch; each with all of its own prefixes.
+        options: when a target counts.
+    """
+    options = options or OutcomeOptions()
+    projection = telling(parts, shared)
+    if projection is None or not nodes:
+        return None
+    ends = _ends(module, parts, projection, shared, nodes)
+    readout = Readout(module, parts.head)
+    following = _following(nodes) if readout.words else [[] for _ in nodes]
+    expected = readout.expected(ends.given.detach())
+    pursuit = _Pursuit(ends, expected, readout, options)
+    sizes = ends.slopes.norm(dim=1)
+    bearing = [i for i, size in enumerate(sizes) if float(size) > options.bears * float(sizes.max())]
+    fits = pursuit.first(bearing, following)
+    fits.update(pursuit.more([i for i in bearing if fits[i].left > options.explained], fits))
+    return Targets(
+        {nodes[i]: fits[i].weights() for i in bearing}, {nodes[i]: fits[i].left for i in bearing}
+    )
+
+
+def _following(nodes: Sequence[Path]) -> list[list[int]]:
+    """For each prefix the words that continue it in the tree."""
+    index = {node: i for i, node in enumerate(nodes)}
+    words: list[list[int]] = [[] for _ in nodes]
+    for node in nodes:
+        if len(node) > 1:
+            words[index[node[:-1]]].append(node[-1])
+    return words
+
+
+def telling(parts: DecoderParts, shared: Mapping[str, Tensor]) -> Projection | None:
+    """A shared projection behind the last attention, the last one first."""
+    for probe in reversed(parts.blocks[-1][1:]):
+        for projection in probe.projections:
+            if projection.rows(shared) is not None:
+                return projection
+    return None
+
+
+def _ends(
+    module: nn.Module,
+    parts: DecoderParts,
+    projection: Projection,
+    shared: Mapping[str, Tensor],
+    nodes: Sequence[Path],
+) -> _Ends:
+    inner = {node[:-1] for node in nodes}
+    leaves = [node for node in nodes if node not in inner]
+    place = {leaf[: n + 1]: (s, n) for s, leaf in enumerate(leaves) for n in range(len(leaf))}
+    places = torch.tensor([place[node] for node in nodes])
+    width = max(map(len, leaves))
+    device = next(module.parameters()).device
+    ids = torch.tensor([[*leaf, *[0] * (width - len(leaf))] for leaf in leaves], device=device)
+    seen: dict[str, Tensor] = {}
+
+    def written(_: nn.Module, given: tuple[Tensor], output: Tensor) -> Tensor:
+        seen["read"] = given[0].detach()
+        seen["zeros"] = torch.zeros_like(output, requires_grad=True)
+        return output.detach() + seen["zeros"]
+
+    with ExitStack() as stack:
+        hooks = (
+            module.get_submodule(projection.name).register_forward_hook(written),  # type: ignore[arg-type]
+            module.get_submodule(parts.head.name).register_forward_pre_hook(
+                lambda _, given: seen.__setitem__("given", given[0])
+            ),
+        )
+        for hook in hooks:
+            stack.callback(hook.remove)
+        with torch.enable_grad():
+            module(input_ids=ids, attention_mask=_mask(leaves, width).to(device), use_cache=False)
+    at = (places[:, 0], places[:, 1])
+    inputs = seen["read"].view(*ids.shape, -1)[at].double()  # some families flatten (S, T)
+    gradient = projection.rows(shared)
+    assert gradient is not None
+    slopes = torch.linalg.lstsq(inputs.T, gradient.double().T.to(inputs), driver="gelsd").solution
+    return _Ends(slopes, seen["given"][at], seen["zeros"], places @ torch.tensor([width, 1]))
+
+
+def _mask(leaves: Sequence[Path], width: int) -> Tensor:
+    lengths = torch.tensor([len(leaf) for leaf in leaves])
+    return (torch.arange(width)[None] < lengths[:, None]).long()
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Targets of one prefix, the slopes that they give, (k, out), how much of each, and what is left."""
+
+    words: list[int]
+    atoms: Tensor
+    amounts: Tensor
+    left: float
+
+    @classmethod
+    def of(cls, slope: Tensor, words: list[int], atoms: Tensor) -> _Fit:
+        if not words:
+            return cls([], atoms, slope.new_zeros(0), 1.0)
+        solution, left = nnls(atoms.T.numpy(), slope.numpy())
+        return cls(words, atoms, torch.from_numpy(solution), float(left) / float(slope.norm()))
+
+    def weights(self) -> dict[int, float]:
+        pairs = zip(self.words, self.amounts.tolist(), strict=True)
+        return {word: amount for word, amount in pairs if amount > 0}
+
+
+class _Pursuit:
+    """Finds the targets of prefixes: those that the tree suggests, then any word."""
+
+    def __init__(
+        self, ends: _Ends, expected: Tensor, readout: Readout, options: OutcomeOptions
+    ) -> None:
+        self._ends, self._expected, self._readout = ends, expected, readout
+        self._options = options
+
+    def first(self, indices: list[int], candidates: Sequence[Sequence[int]]) -> dict[int, _Fit]:
+        """Fit each prefix by its own candidates."""
+        atoms: dict[int, list[Tensor]] = {index: [] for index in indices}
+        for turn in range(max((len(candidates[i]) for i in indices), default=0)):
+            words = torch.tensor([c[turn] if turn < len(c) else 0 for c in candidates])
+            rows = self._readout.rows(self._ends.given.detach(), words)
+            pulled = self._ends.pulled(self._expected - rows)
+            for index in indices:
+                if turn < len(candidates[index]):
+                    atoms[index].append(pulled[index])
+        empty = self._ends.slopes.new_zeros(0, self._ends.slopes.shape[1])
+        return {
+            i: _Fit.of(
+                self._ends.slopes[i],
+                list(candidates[i]),
+                torch.stack(atoms[i]) if atoms[i] else empty,
+            )
+            for i in indices
+        }
+
+    def more(self, indices: list[int], fits: Mapping[int, _Fit]) -> dict[int, _Fit]:
+        """Go on with any word for those prefixes whose candidates leave something."""
+        if not indices:
+            return {}
+        jacobians = self._ends.jacobians(indices)
+        return {i: self._continued(i, j, fits[i]) for i, j in zip(indices, jacobians, strict=True)}
+
+    def _continued(self, index: int, jacobian: Tensor, fit: _Fit) -> _Fit:
+        slope, known = self._ends.slopes[index], len(fit.words)
+        given = self._ends.given[index].detach()
+        apart = self._expected[index] - self._readout.all_rows(given)  # (V, H)
+        lengths = apart.norm(dim=1).clamp_min(torch.finfo(apart.dtype).tiny)
+        while fit.left > self._options.explained and len(fit.words) < known + self._options.most:
+            rest = slope - fit.amounts @ fit.atoms
+            rough = (apart @ (jacobian @ rest).to(apart)) / lengths
+            near = rough.topk(min(self._options.shortlist, len(rough))).indices
+            atoms = apart[near].double() @ jacobian
+            scores = (atoms @ rest) / atoms.norm(dim=1).clamp_min(1e-300)
+            scores[torch.isin(near, torch.tensor(fit.words, dtype=torch.long))] = -torch.inf
+            best = int(scores.argmax())
+            words = [*fit.words, int(near[best])]
+            fit = _Fit.of(slope, words, torch.cat([fit.atoms, atoms[best][None]]))
+        return fit
