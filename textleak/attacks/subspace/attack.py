@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from textleak.attacks.base import Attack, Session
+from textleak.attacks.prefix import PrefixOptions, run_prefixes
 from textleak.attacks.subspace.finish import FINISHES
 from textleak.attacks.subspace.rounds import Sentence, remainder, solve_round
 from textleak.attacks.subspace.sentences import pad_sentences
@@ -16,6 +17,7 @@ from textleak.core.errors import UpdateError
 from textleak.core.reconstruction import Candidate
 from textleak.core.update import SharedUpdate
 from textleak.evidence.first_layer import FirstLayer
+from textleak.models.families.decoder import Decoder
 from textleak.models.text_model import TextModel
 
 
@@ -25,12 +27,14 @@ class SubspaceOptions(BaseModel):
     Attributes:
         attempts: how often an unexplained pair is tried, with ever more equations.
         rounds: how often what the found sentences leave of the update is attacked again.
+        prefix: how a causal model's update is read.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     attempts: int = Field(default=3, ge=1)
     rounds: int = Field(default=4, ge=1)
+    prefix: PrefixOptions = Field(default_factory=PrefixOptions)
 
 
 class Subspace(Attack[SubspaceOptions]):
@@ -41,6 +45,8 @@ class Subspace(Attack[SubspaceOptions]):
 
     def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
         """Evidence, sentences, what they leave of the update, and so on; then labels."""
+        if isinstance(model.family, Decoder):
+            return run_prefixes(model, model.family, update, session, self.options.prefix)
         if model.task.bears not in FINISHES:
             raise UpdateError(f"subspace does not read labels of {model.task.name}: try dlg")
         layer = FirstLayer.of(model)

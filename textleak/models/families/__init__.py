@@ -11,6 +11,10 @@ from textleak.models.families.base import Family
 from textleak.models.families.generic import Generic
 from textleak.models.families.parts import Embeddings, Head, Layer, Norm, Projection, Table
 
+_DECODERS = (
+    "cohere falcon gemma gemma2 gemma3_text gpt2 gpt_neox gptj granite llama mistral olmo2 opt phi phi3 "
+    "qwen2 qwen3 smollm3 stablelm starcoder2"
+)
 FAMILIES: Registry[type[Family]] = Registry(
     "model family",
     {
@@ -24,6 +28,7 @@ FAMILIES: Registry[type[Family]] = Registry(
         "mpnet": "textleak.models.families.mpnet:MPNet",
         "deberta-v2": "textleak.models.families.deberta:DebertaV2",
         "modernbert": "textleak.models.families.modernbert:ModernBert",
+        **dict.fromkeys(_DECODERS.split(), "textleak.models.families.decoder:Decoder"),
     },
     "textleak.families",
 )

@@ -1,0 +1,172 @@
+"""From an update to the sequences of a causal model's batch: words, prefixes, targets, sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from textleak.attacks.prefix.outcome import OutcomeOptions, Targets, targets_of
+from textleak.attacks.prefix.states import PrefixStates
+from textleak.attacks.prefix.tree import Path, Sight, Tree, TreeOptions, grow
+from textleak.attacks.prefix.words import WordOptions, Words
+from textleak.errors import UpdateError
+from textleak.evidence.spans import row_span
+from textleak.models.decoder_parts import DecoderParts, Probe
+from textleak.models.families.decoder import Decoder
+
+
+class PrefixOptions(BaseModel):
+    """How a causal batch is read.
+
+    Attributes:
+        words: which words count as found.
+        tree: which prefixes do.
+        outcome: which targets do.
+        probes: how many probes judge a prefix where the update is noisy.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    words: WordOptions = Field(default_factory=WordOptions)
+    tree: TreeOptions = Field(default_factory=TreeOptions)
+    outcome: OutcomeOptions = Field(default_factory=OutcomeOptions)
+    probes: int = Field(default=8, ge=1)
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What an update gives of a causal batch.
+
+    Attributes:
+        tree: the prefixes.
+        targets: what they were trained to predict; None where no shared gradient tells.
+        stages: what each step gave, in words.
+    """
+
+    tree: Tree
+    targets: Targets | None
+    stages: list[str] = field(default_factory=list)
+
+
+def solve(
+    family: Decoder,
+    shared: Mapping[str, Tensor],
+    longest: int,
+    options: PrefixOptions,
+    on_level: Callable[[Mapping[Path, float]], None] = lambda nodes: None,
+) -> Solved:
+    """Words, then the prefixes they form, then what each was trained to predict.
+
+    Args:
+        family: handles on the public model.
+        shared: the update's gradients.
+        longest: no sequence has more words.
+        options: what counts as found.
+        on_level: told the prefixes so far, position by position.
+
+    Raises:
+        UpdateError: no shared gradient shows words, or none shows prefixes.
+    """
+    states = PrefixStates(family.module)
+    words = Words(family, states, shared, options.words)
+    sights = _sights(family.parts, shared, options.probes)
+    tree = grow(states, sights, words.at, longest, options.tree, on_level)
+    stages = [f"{words.found} words", f"{len(tree.nodes)} prefixes"]
+    if not tree.complete:
+        stages.append("more prefixes than the width can hold: cut off")
+    nodes = sorted(tree.nodes)
+    targets = targets_of(family.module, family.parts, shared, nodes, options.outcome)
+    if targets is None:
+        stages.append("what was predicted is not shared")
+    return Solved(tree, targets, stages)
+
+
+def _sights(parts: DecoderParts, shared: Mapping[str, Tensor], most: int) -> list[Sight]:
+    """The probes that judge prefixes: the first that is exact, or several of a noisy update."""
+    sights: list[Sight] = []
+    for probe in parts.prefixes:
+        gradients = probe.gradients(shared)
+        if not gradients or not _square(probe, gradients):
+            continue
+        span = row_span(gradients)
+        if not span.rank or not len(span.complement):
+            continue
+        sights.append(Sight(probe, span))
+        if not span.noisy or len(sights) == most:
+            break
+    if not sights:
+        raise UpdateError(
+            "no shared gradient tells prefixes apart: the batch fills the width of all, or none of a "
+            "block's projections is shared"
+        )
+    return sights if sights[0].span.noisy else sights[-1:]
+
+
+def _square(probe: Probe, gradients: list[Tensor]) -> bool:
+    """Whether the gradients have as many rows as their inputs are wide, so that none is hidden."""
+    return sum(map(len, gradients)) >= gradients[0].shape[1]
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One recovered sequence.
+
+    Attributes:
+        ids: its tokens, the last one included, which is only a label.
+        bears: for each token, whether it was predicted.
+        count: how often it is in the batch.
+    """
+
+    ids: Path
+    bears: tuple[bool, ...]
+    count: int
+
+
+def next_token_sequences(solved: Solved) -> list[Sequence]:
+    """The sequences of a next-token batch.
+
+    A prefix that was trained c times to predict w, and goes on c' times behind w, ends c - c' times
+    with w as its last token.
+    """
+    if solved.targets is None:
+        return [Sequence(leaf, (False, *[True] * (len(leaf) - 1)), 1) for leaf in solved.tree.leaves()]
+    weights = solved.targets.weights
+    unit = _unit([amount for own in weights.values() for amount in own.values()])
+    found = []
+    for node, own in sorted(weights.items()):
+        for word, amount in own.items():
+            path = (*node, word)
+            going_on = sum(weights.get(path, {}).values())
+            count = round((amount - going_on) / unit)
+            if count > 0:
+                bears = (False, *(path[:n] in weights for n in range(1, len(path))))
+                found.append(Sequence(path, bears, count))
+    return found
+
+
+def class_sequences(solved: Solved) -> list[tuple[Path, int, int]]:
+    """The sequences of a classification batch: tokens, class, and how often."""
+    if solved.targets is None:
+        return [(leaf, 0, 1) for leaf in solved.tree.leaves()]
+    weights = solved.targets.weights
+    unit = _unit([amount for own in weights.values() for amount in own.values()])
+    return [
+        (node, label, round(amount / unit))
+        for node, own in sorted(weights.items())
+        for label, amount in own.items()
+        if round(amount / unit) > 0
+    ]
+
+
+def _unit(amounts: list[float]) -> float:
+    """The share of the loss of one target: the smallest amount, but for what is only rounding."""
+    if not amounts:
+        return 1.0
+    values = torch.tensor(amounts).sort().values
+    least = float(values[values > 0.05 * float(values[len(values) // 2])][0])
+    counts = (values / least).round().clamp_min(1)
+    return float((values * counts).sum() / counts.square().sum())
