@@ -56,7 +56,42 @@ SIZES: dict[str, dict[str, Any]] = {
     "nystromformer": {**_BARE, **_PLACES, "num_landmarks": 4, "segment_means_seq_len": 4},
     "convbert": {**_BARE, **_PLACES, "embedding_size": WIDTH},
 }
+_BLOCKS = {**_BARE, "num_key_value_heads": 2, "max_position_embeddings": 64}
+_GROUPED = ("llama", "mistral", "qwen2", "starcoder2", "stablelm", "granite")
+_WIDE = ("qwen3", "gemma", "gemma2", "gemma3_text", "cohere", "olmo2")
+SIZES |= {
+    **dict.fromkeys(_GROUPED, _BLOCKS),
+    **{family: {**_BLOCKS, "head_dim": 16} for family in _WIDE},
+    **{family: {**_BARE, "max_position_embeddings": 64} for family in ("gpt_neox", "phi")},
+    "gpt2": dict(n_embd=WIDTH, n_layer=2, n_head=4, n_positions=64, initializer_range=0.2),
+    "opt": dict(
+        hidden_size=WIDTH,
+        word_embed_proj_dim=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        ffn_dim=96,
+        max_position_embeddings=64,
+        init_std=0.2,
+    ),
+}
+DECODERS = [
+    *(
+        "cohere",
+        "gemma",
+        "gemma2",
+        "gemma3_text",
+        "gpt2",
+        "gpt_neox",
+        "granite",
+        "llama",
+        "mistral",
+    ),
+    *("olmo2", "opt", "phi", "qwen2", "qwen3", "stablelm", "starcoder2"),
+]
 KINDS = {
+    "gpt2": "bytes",
+    "llama": "bytes",
+    "qwen2": "bytes",
     "roberta": "bytes",
     "modernbert": "bytes",
     "albert": "unigram",
@@ -65,6 +100,7 @@ KINDS = {
     "deberta-v2": "unigram",
 }
 HEADS = {
+    "causal": "AutoModelForCausalLM",
     "mlm": "AutoModelForMaskedLM",
     "classification": "AutoModelForSequenceClassification",
     "multi-label": "AutoModelForSequenceClassification",

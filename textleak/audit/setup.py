@@ -21,9 +21,9 @@ from textleak.core.update import UpdateMetadata
 from textleak.defences import Defences
 from textleak.metrics.sentence import SentenceFrame
 from textleak.models import ModelOptions, TextModel, load_model
+from textleak.models.loading import default_task
 from textleak.results.header import RunHeader, versions
 from textleak.results.pieces import Pieces
-from textleak.models.loading import default_task
 from textleak.tasks import TASKS
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # those that hold numbers and run what attacks need

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from textleak.errors import ModelError
+from textleak.core.errors import ModelError
 
 
 @dataclass(frozen=True)

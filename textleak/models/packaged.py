@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from textleak.errors import ModelError
+from textleak.core.errors import ModelError
 
 ENCODER, DECODER = "minilm", "smollm2"
 
@@ -68,12 +68,16 @@ def _converted(name: str, source: Path) -> Path:
             if not (target / "config.json").is_file():
                 _convert(name, source, target)
     except OSError as error:
-        raise ModelError(f"cannot keep the converted {name!r} in {str(target)!r}: {error}") from error
+        raise ModelError(
+            f"cannot keep the converted {name!r} in {str(target)!r}: {error}"
+        ) from error
     return target
 
 
 def _convert(name: str, source: Path, target: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from textleak.models.loading import quiet
 
     lacking = [p for p in ("gguf", "accelerate") if importlib.util.find_spec(p) is None]
     if lacking:
@@ -83,17 +87,18 @@ def _convert(name: str, source: Path, target: Path) -> None:
     print(f"converting {name} once, about half a minute; kept in {target}", file=sys.stderr)
     partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
-        where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
-        tokenizer = AutoTokenizer.from_pretrained(**where, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            **where, dtype="float32", trust_remote_code=False
-        )
-        model.config.quantization_config = None
-        fresh = type(model)(model.config)
-        fresh.load_state_dict(model.state_dict())
-        fresh.tie_weights()
-        fresh.save_pretrained(partial)
-        tokenizer.save_pretrained(partial)
+        with quiet():
+            where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
+            tokenizer = AutoTokenizer.from_pretrained(**where, trust_remote_code=False)
+            model = AutoModelForCausalLM.from_pretrained(
+                **where, dtype="float32", trust_remote_code=False
+            )
+            model.config.quantization_config = None
+            fresh = type(model)(model.config)
+            fresh.load_state_dict(model.state_dict())
+            fresh.tie_weights()
+            fresh.save_pretrained(partial)
+            tokenizer.save_pretrained(partial)
         os.replace(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from transformers import BertConfig, GPT2Config, LlamaConfig, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import (
+    BertConfig,
+    GPT2Config,
+    LlamaConfig,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+)
 
 # name: (layers, hidden size, attention heads); BERT's and GPT-2's feed-forward is four times as wide.
 SIZES: dict[str, tuple[int, int, int]] = {

@@ -82,10 +82,10 @@ def sequence_parts(
     }
     at_words = slopes.pop("", None)
     rows = bearing.nonzero()[:, 0] if batch.by_token else None
-    count = len(batch.input_ids)
+    shape = batch.input_ids.shape
     return Parts(
-        {layer: _by_sequence(inputs[layer], count, rows) for layer in layers},
-        {layer: _by_sequence(slopes[layer], count, rows) for layer in layers},
+        {layer: _by_sequence(inputs[layer], shape, rows) for layer in layers},
+        {layer: _by_sequence(slopes[layer], shape, rows) for layer in layers},
         at_words,
     )
 
@@ -123,10 +123,13 @@ def _watched(
             handle.remove()
 
 
-def _by_sequence(values: Tensor, count: int, rows: Tensor | None) -> Tensor:
+def _by_sequence(values: Tensor, shape: torch.Size, rows: Tensor | None) -> Tensor:
     """(N, K, F) of what a layer saw token by token, once a sequence, or at the masked positions only."""
+    count, length = shape
     if values.dim() == 3:
         return values
+    if len(values) == count * length:  # token by token, in one row (OPT)
+        return values.view(count, length, -1)
     if rows is None or len(values) != len(rows):
         return values[:, None]  # the pooler: once a sequence
     widths = torch.bincount(rows, minlength=count)

@@ -15,12 +15,12 @@ from textleak.attacks.prefix.solve import (
     solve,
 )
 from textleak.attacks.prefix.tree import Path
-from textleak.errors import UpdateError
-from textleak.models.batch import IGNORED, TokenBatch, length_mask
+from textleak.core.batch import IGNORED, TokenBatch, length_mask
+from textleak.core.errors import UpdateError
+from textleak.core.reconstruction import Candidate
+from textleak.core.update import SharedUpdate
 from textleak.models.families.decoder import Decoder
 from textleak.models.text_model import TextModel
-from textleak.reconstruction import Candidate
-from textleak.update import SharedUpdate
 
 
 def run_prefixes(
@@ -37,7 +37,9 @@ def run_prefixes(
             no words or prefixes, or nothing was found.
     """
     if not (model.task.words or model.task.one_class):
-        raise UpdateError(f"subspace on a decoder does not read labels of {model.task.name}: try dlg")
+        raise UpdateError(
+            f"subspace on a decoder does not read labels of {model.task.name}: try dlg"
+        )
 
     def tell(nodes: Mapping[Path, float]) -> None:
         session.evaluations += 1
@@ -73,9 +75,7 @@ def _classes(model: TextModel, solved: Solved) -> Candidate:
     rows = [(ids, label) for ids, label, n in class_sequences(solved) for _ in range(n)]
     labels = torch.tensor([label for _, label in rows])
     batch = _batch(model, [ids for ids, _ in rows], labels)
-    return Candidate(
-        batch, [[1.0] * len(ids) for ids, _ in rows], 0.0, notes=tuple(solved.stages)
-    )
+    return Candidate(batch, [[1.0] * len(ids) for ids, _ in rows], 0.0, notes=tuple(solved.stages))
 
 
 def _batch(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -113,14 +113,32 @@ def targets_of(
     readout = Readout(module, parts.head)
     following = _following(nodes) if readout.words else [[] for _ in nodes]
     expected = readout.expected(ends.given.detach())
-    pursuit = _Pursuit(ends, expected, readout, options)
     sizes = ends.slopes.norm(dim=1)
-    bearing = [i for i, size in enumerate(sizes) if float(size) > options.bears * float(sizes.max())]
+    bearing = [
+        i for i, size in enumerate(sizes) if float(size) > options.bears * float(sizes.max())
+    ]
+    tries = []
+    for sign in (1, -1):  # of the update's factor: a weight delta has the gradient's, turned
+        turned = replace(ends, slopes=sign * ends.slopes)
+        fits = _fits(_Pursuit(turned, expected, readout, options), bearing, following, options)
+        tries.append(fits)
+        if all(fit.left <= options.explained for fit in fits.values()):
+            break
+    best = min(tries, key=lambda fits: sum(fit.left for fit in fits.values()))
+    return Targets(
+        {nodes[i]: best[i].weights() for i in bearing}, {nodes[i]: best[i].left for i in bearing}
+    )
+
+
+def _fits(
+    pursuit: _Pursuit,
+    bearing: list[int],
+    following: Sequence[Sequence[int]],
+    options: OutcomeOptions,
+) -> dict[int, _Fit]:
     fits = pursuit.first(bearing, following)
     fits.update(pursuit.more([i for i in bearing if fits[i].left > options.explained], fits))
-    return Targets(
-        {nodes[i]: fits[i].weights() for i in bearing}, {nodes[i]: fits[i].left for i in bearing}
-    )
+    return fits
 
 
 def _following(nodes: Sequence[Path]) -> list[list[int]]:
@@ -165,7 +183,7 @@ def _ends(
 
     with ExitStack() as stack:
         hooks = (
-            module.get_submodule(projection.name).register_forward_hook(written),  # type: ignore[arg-type]
+            module.get_submodule(projection.name).register_forward_hook(written),
             module.get_submodule(parts.head.name).register_forward_pre_hook(
                 lambda _, given: seen.__setitem__("given", given[0])
             ),

@@ -28,8 +28,7 @@ class Readout:
     def __init__(self, module: nn.Module, head: Projection, at_once: int = 64) -> None:
         self._module, self._name, self._at_once = module, head.name, at_once
         layer = module.get_submodule(head.name)
-        weight = layer.weight.detach()
-        assert isinstance(weight, Tensor)
+        weight = module.get_parameter(f"{head.name}.weight").detach()
         self._table = weight.T if head.transposed else weight  # (V, H)
         bias = getattr(layer, "bias", None)
         self._bias = bias.detach() if isinstance(bias, Tensor) else None
@@ -40,7 +39,7 @@ class Readout:
         """W^T (f' p) for what the head reads, (N, H); (N, H)."""
         parts = [
             (slopes * logits.softmax(1)) @ self._table
-            for part in given.split(self._at_once)
+            for part in torch.split(given, self._at_once)
             for logits, slopes in [self._behind(part)]
         ]
         return torch.cat(parts)

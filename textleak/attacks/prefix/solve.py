@@ -13,7 +13,7 @@ from textleak.attacks.prefix.outcome import OutcomeOptions, Targets, targets_of
 from textleak.attacks.prefix.states import PrefixStates
 from textleak.attacks.prefix.tree import Path, Sight, Tree, TreeOptions, grow
 from textleak.attacks.prefix.words import WordOptions, Words
-from textleak.errors import UpdateError
+from textleak.core.errors import UpdateError
 from textleak.evidence.spans import row_span
 from textleak.models.decoder_parts import DecoderParts, Probe
 from textleak.models.families.decoder import Decoder
@@ -133,7 +133,9 @@ def next_token_sequences(solved: Solved) -> list[Sequence]:
     with w as its last token.
     """
     if solved.targets is None:
-        return [Sequence(leaf, (False, *[True] * (len(leaf) - 1)), 1) for leaf in solved.tree.leaves()]
+        return [
+            Sequence(leaf, (False, *[True] * (len(leaf) - 1)), 1) for leaf in solved.tree.leaves()
+        ]
     weights = solved.targets.weights
     unit = _unit([amount for own in weights.values() for amount in own.values()])
     found = []

@@ -7,9 +7,11 @@ stand at the same position (a mask says so), and the keys and values of the pref
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,12 +70,14 @@ class PrefixStates:
         self._module, self._cells = module, cells
         self._device = next(module.parameters()).device
         self._dtype = next(module.parameters()).dtype
+        taken = inspect.signature(type(module).forward).parameters
+        self._memory_name = "cache" if "cache" in taken else "past_key_values"
 
     @torch.no_grad()
     def alone(self, probe: Probe, words: Tensor, position: int, at_once: int = 8192) -> Tensor:
         """What `probe` reads for each of `words` (V,) at `position` without a prefix; (V, width)."""
         pieces = []
-        for piece in words.to(self._device).split(at_once):
+        for piece in torch.split(words.to(self._device), at_once):
             with self._watched([probe]) as seen:
                 at = torch.full_like(piece, position)[:, None]
                 self._run(piece[:, None], position_ids=at, use_cache=False)
@@ -109,12 +113,13 @@ class PrefixStates:
                     ids,
                     attention_mask=sees.expand(len(rows), 1, -1, -1),
                     position_ids=torch.full_like(ids, before),
-                    past_key_values=cache,
                     use_cache=True,
+                    **{self._memory_name: cache},
                 )
+            layers: list[Any] = cache.layers
             fresh = tuple(
                 (layer.keys[:, :, before:], layer.values[:, :, before:])
-                for layer in cache.layers
+                for layer in layers
                 if layer.get_seq_length() == before + count
             )
             yield Extensions(rows, [seen[probe.entry] for probe in probes], fresh)

@@ -96,7 +96,9 @@ def grow(
         if not len(words):
             break
         worst = options.spread * max(nodes.values(), default=1.0)
-        level, residuals = _extended(states, sights, level, words, options, min(options.most, worst))
+        level, residuals = _extended(
+            states, sights, level, words, options, min(options.most, worst)
+        )
         if not len(level):
             break
         paths = [tuple(row) for row in level.words.tolist()]

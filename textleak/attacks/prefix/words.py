@@ -10,7 +10,7 @@ from torch import Tensor
 
 from textleak.attacks.prefix.states import PrefixStates
 from textleak.attacks.prefix.tree import edge, outside
-from textleak.errors import UpdateError
+from textleak.core.errors import UpdateError
 from textleak.evidence.spans import Span, row_span
 from textleak.models.families.decoder import Decoder
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from textleak.errors import ModelError
+from textleak.core.errors import ModelError
 from textleak.models.decoder_parts import DecoderParts, decoder_parts
 from textleak.models.families.base import Family
 from textleak.models.families.parts import Embeddings, Head, Layer, Table
