@@ -62,6 +62,7 @@ _WIDE = ("qwen3", "gemma", "gemma2", "gemma3_text", "cohere", "olmo2")
 SIZES |= {
     **dict.fromkeys(_GROUPED, _BLOCKS),
     **{family: {**_BLOCKS, "head_dim": 16} for family in _WIDE},
+    "granite": {**_BLOCKS, "attention_multiplier": 0.25},
     **{family: {**_BARE, "max_position_embeddings": 64} for family in ("gpt_neox", "phi")},
     "gpt2": dict(n_embd=WIDTH, n_layer=2, n_head=4, n_positions=64, initializer_range=0.2),
     "opt": dict(

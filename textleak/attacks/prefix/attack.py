@@ -55,11 +55,13 @@ def run_prefixes(
     solved = solve(family, update.gradients, model.max_length, options, tell)
     if not solved.tree.nodes:
         raise UpdateError("subspace found no prefix")
-    return _words(model, solved) if model.task.words else _classes(model, solved)
+    return (_words if model.task.words else _classes)(model, solved, options.most)
 
 
-def _words(model: TextModel, solved: Solved) -> Candidate:
-    rows = [s for s in next_token_sequences(solved) for _ in range(s.count)]
+def _words(model: TextModel, solved: Solved, most: int) -> Candidate:
+    found = next_token_sequences(solved)
+    _check_size(sum(s.count for s in found), most)
+    rows = [s for s in found for _ in range(s.count)]
     batch = _batch(model, [row.ids for row in rows], None)
     labels = torch.full_like(batch.input_ids, IGNORED)
     for index, row in enumerate(rows):
@@ -71,11 +73,21 @@ def _words(model: TextModel, solved: Solved) -> Candidate:
     return Candidate(batch, sure, 0.0, notes=tuple(solved.stages))
 
 
-def _classes(model: TextModel, solved: Solved) -> Candidate:
-    rows = [(ids, label) for ids, label, n in class_sequences(solved) for _ in range(n)]
+def _classes(model: TextModel, solved: Solved, most: int) -> Candidate:
+    found = class_sequences(solved)
+    _check_size(sum(n for *_, n in found), most)
+    rows = [(ids, label) for ids, label, n in found for _ in range(n)]
     labels = torch.tensor([label for _, label in rows])
     batch = _batch(model, [ids for ids, _ in rows], labels)
     return Candidate(batch, [[1.0] * len(ids) for ids, _ in rows], 0.0, notes=tuple(solved.stages))
+
+
+def _check_size(count: int, most: int) -> None:
+    if not 0 < count <= most:
+        raise UpdateError(
+            f"subspace found prefixes, but their targets make a batch of {count} sequences: expected 1 "
+            f"to {most}"
+        )
 
 
 def _batch(

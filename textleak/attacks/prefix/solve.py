@@ -23,6 +23,8 @@ class PrefixOptions(BaseModel):
     """How a causal batch is read.
 
     Attributes:
+        most: a batch of more sequences is none: targets whose states are alike share their loss in
+            no whole numbers.
         words: which words count as found.
         tree: which prefixes do.
         outcome: which targets do.
@@ -35,6 +37,7 @@ class PrefixOptions(BaseModel):
     tree: TreeOptions = Field(default_factory=TreeOptions)
     outcome: OutcomeOptions = Field(default_factory=OutcomeOptions)
     probes: int = Field(default=8, ge=1)
+    most: int = Field(default=4096, ge=1)
 
 
 @dataclass(frozen=True)
