@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 
+from textleak.attacks.decoding import standing_words
 from textleak.attacks.running import untouched
 from textleak.client import Client, ClientOptions
 from textleak.core.batch import IGNORED
@@ -141,7 +142,8 @@ def _nearest(model: TextModel, truth: TokenBatch, draw: torch.Generator) -> Toke
 
 
 def _any_word(model: TextModel, truth: TokenBatch, draw: torch.Generator) -> TokenBatch:
-    word = int(torch.randint(1000, len(model.tokenizer), (1,), generator=draw))
+    words = standing_words(model.tokenizer, masks=False)
+    word = int(words[torch.randint(len(words), (1,), generator=draw)])
     return _with(truth, *_place(truth, draw), word)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from textleak.models import TextModel
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
@@ -20,6 +23,7 @@ COMMANDS = {
 IMAGES = ("measure_images.py", "image_defences.py")
 UTILITY = "utility.py"
 KILL = "kill_and_resume.py"
+VERDICTS = "measure_verdicts.py"
 
 
 @pytest.mark.parametrize("script", COMMANDS)
@@ -115,6 +119,16 @@ def test_an_audit_is_compared_with_itself(tmp_path: Path) -> None:
     assert " 0 failed | — | 6 | 0 | — |" in out[-1]
 
 
+def test_wrong_batches_are_not_called_proven(mlm: TextModel) -> None:
+    """One cell; the whole table takes an hour."""
+    script = runpy.run_path(str(ROOT / "examples" / VERDICTS))
+    cell = script["Cell"]("a name that nothing loads", "mlm", words=4, sequences=2, wrongs=8)
+    tally = script["measure"](mlm, cell, 0)
+    assert (tally.true, tally.wrong) == (1, 8)
+    assert tally.true_proven == 1
+    assert tally.wrong_proven == 0
+
+
 def test_every_example_is_run() -> None:
     scripts = {path.name for path in (ROOT / "examples").glob("*.py")}
-    assert scripts == {*COMMANDS, *IMAGES, UTILITY, KILL}
+    assert scripts == {*COMMANDS, *IMAGES, UTILITY, KILL, VERDICTS}

@@ -96,7 +96,7 @@ WRONG = {
     "defences:\n- [fp16, 'gaussian:sdt=1']\n": r"grid.yaml:4: unknown option of gaussian 'sdt'; did",
     "defences:\n- [fedavg, fedavg]\n": r"grid.yaml:4: fedavg was given twice",
     "shares: [nix*]\n": r"grid.yaml:3: no parameter of the model matches the shared patterns 'nix\*'",
-    "tasks: [mml]\n": r"grid.yaml:3: tasks.0: input should be 'mlm' or 'classification', got 'mml'",
+    "tasks: [mml]\n": r"grid.yaml:3: tasks.0: unknown task 'mml'; did you mean 'mlm'\?",
     "seeds: []\n": r"grid.yaml:3: seeds: expected at least one, got none",
     "seeds: [0, 0]\n": r"grid.yaml:1: two runs of the grid are the same",
     "batch_sizes: 0\n": r"grid.yaml:3: batch_sizes.0: input should be greater than or equal to 1",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import tiny_config, tiny_tokenizer
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2Model
 
 from textleak.core.errors import ConfigError, ModelError
 from textleak.models import ModelOptions, TextModel, load_model, loading
@@ -120,6 +120,6 @@ def test_folders_that_are_no_models_say_what_they_lack(tmp_path: Path, mlm_folde
 
 def test_a_family_without_a_head_for_the_task_is_refused(tmp_path: Path) -> None:
     config = GPT2Config(vocab_size=25, n_positions=24, n_embd=16, n_layer=1, n_head=2)
-    GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    GPT2Model(config).save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)
     refused(str(tmp_path), "is a GPT2LMHeadModel, whose loss is not that of the task 'mlm'")
