@@ -75,14 +75,19 @@ def build_attack(config: RunConfig) -> Any:
 
 
 def settled(config: RunConfig) -> RunConfig:
-    """`config` with the task that its model is trained for, where none is given.
+    """`config` with the task that its model is trained for, where none is given; and with `auto`.
+
+    A decoder's text is read by `auto` where no attack is named: exactly, in seconds.
 
     Raises:
         ModelError: there is no such model.
     """
-    if "task" in config.model_fields_set:
+    given = config.model_fields_set
+    if "task" in given:
         return config
-    return config.merged({"task": default_task(config.model)})
+    task = default_task(config.model)
+    named = {"attack": "auto"} if task == "causal" and "attack" not in given else {}
+    return config.merged({"task": task, **named})
 
 
 def open_model(config: RunConfig) -> TextModel:

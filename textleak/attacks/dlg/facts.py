@@ -121,13 +121,25 @@ def _lengths(model: TextModel, update: SharedUpdate) -> list[int]:
 
 
 def _frame(model: TextModel, lengths: list[int]) -> Tensor:
-    if max(lengths) > model.max_length or min(lengths) < 3:
+    begin, end = _marks(model)
+    least = len(begin) + len(end) + 1
+    if max(lengths) > model.max_length or min(lengths) < least:
         raise UpdateError(
-            f"sequence lengths must lie between 3 and {model.max_length}, got {lengths}"
+            f"sequence lengths must lie between {least} and {model.max_length}, got {lengths}"
         )
     frame = torch.full((len(lengths), max(lengths)), -1)
-    frame[:, 0] = int(model.tokenizer.cls_token_id)
+    frame[:, : len(begin)] = torch.tensor(begin, dtype=torch.long)
     for row, length in enumerate(lengths):
-        frame[row, length - 1] = int(model.tokenizer.sep_token_id)
+        frame[row, length - len(end) : length] = torch.tensor(end, dtype=torch.long)
         frame[row, length:] = int(model.tokenizer.pad_token_id)
     return frame
+
+
+def _marks(model: TextModel) -> tuple[list[int], list[int]]:
+    """The special tokens that the tokenizer puts before and behind every text; a decoder's has none."""
+    ids = [int(token) for token in model.tokenizer("a")["input_ids"]]
+    special = set(model.tokenizer.all_special_ids)
+    plain = [place for place, token in enumerate(ids) if token not in special]
+    if not plain:
+        return ids[:1], ids[1:]
+    return ids[: plain[0]], ids[plain[-1] + 1 :]
