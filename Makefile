@@ -9,7 +9,7 @@ demo: .venv/installed-offline
 	$(BIN)/textleak attack --model minilm --client-seed 0 --sentence "We welcome proposals for tutorials on either core machine learning topics or topics of emerging importance for machine learning."
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
