@@ -122,4 +122,4 @@ def test_a_family_without_a_head_for_the_task_is_refused(tmp_path: Path) -> None
     config = GPT2Config(vocab_size=25, n_positions=24, n_embd=16, n_layer=1, n_head=2)
     GPT2Model(config).save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)
-    refused(str(tmp_path), "is a GPT2LMHeadModel, whose loss is not that of the task 'mlm'")
+    refused(str(tmp_path), "models of the family 'gpt2' have no head for mlm")
