@@ -59,7 +59,7 @@ SIZES: dict[str, dict[str, Any]] = {
 _BLOCKS = {**_BARE, "num_key_value_heads": 2, "max_position_embeddings": 64}
 _GROUPED = ("llama", "mistral", "qwen2", "starcoder2", "stablelm", "granite")
 _WIDE = ("qwen3", "gemma", "gemma2", "gemma3_text", "cohere", "olmo2")
-SIZES |= {
+DECODER_SIZES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(_GROUPED, _BLOCKS),
     **{family: {**_BLOCKS, "head_dim": 16} for family in _WIDE},
     "granite": {**_BLOCKS, "attention_multiplier": 0.25},
@@ -167,7 +167,7 @@ def make_folder(path: Path, family: str, task: str, **changes: Any) -> str:
     config = AutoConfig.for_model(
         family,
         **{
-            **SIZES[family],
+            **(SIZES | DECODER_SIZES)[family],
             "vocab_size": len(words),
             "pad_token_id": 1,
             "bos_token_id": 0,

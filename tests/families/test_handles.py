@@ -13,7 +13,7 @@ from textleak.models import ModelOptions, TextModel, load_model
 from textleak.models.families import FAMILIES
 from textleak.models.inputs import inputs_of
 
-OWN = list(FAMILIES)
+OWN = [name for name in FAMILIES if not FAMILIES.load(name).causal]  # decoders have probes
 TASKS = ["mlm", "classification", "token-classification"]
 
 
