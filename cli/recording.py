@@ -7,7 +7,7 @@ from collections.abc import Callable
 from textleak.audit import Audit, BatchResult, Watcher
 from textleak.audit.record import batch_record, run_record, sequence_record
 from textleak.core.config import RunConfig
-from textleak.core.events import Event, Iteration
+from textleak.core.events import Event, Iteration, Started
 from textleak.core.update import SharedUpdate
 from textleak.report.final import outcome_view, summary_view
 from textleak.report.progress import Progress
@@ -15,6 +15,7 @@ from textleak.report.screen import Screen
 from textleak.results.header import RunHeader
 from textleak.results.history import History
 from textleak.results.pieces import Pieces
+from textleak.results.record import RunRecord
 
 from .output import INTERRUPTED, SOME_FAILED, Output
 
@@ -39,6 +40,8 @@ class Recording(Watcher):
         self.screen = Screen(output.console, Progress(header, pieces), output.mode, config.every)
         self.histories: list[History] = []
         self._count = 1
+        self._unheard = 0  # updates before this one of which the folder holds no event
+        self._heard = True
 
     def start_folder(self) -> None:
         """Make the saved run's folder, once it is clear that there is a run."""
@@ -47,14 +50,20 @@ class Recording(Watcher):
             folder.start(self.header, self.config.model_dump(mode="json"), self.pieces)
 
     def begin(
-        self, index: int, count: int, update: SharedUpdate, references: list[list[int]] | None
+        self,
+        index: int,
+        count: int,
+        update: SharedUpdate | None,
+        references: list[list[int]] | None,
     ) -> None:
         """Another update is about to be attacked."""
         self._count = count
         self.histories.append(History(self.config.every))
-        self.start_folder()
-        if self.output.folder is not None:
-            self.output.folder.begin(index, update)
+        self._heard = False
+        if update is not None:
+            self.start_folder()
+            if self.output.folder is not None:
+                self.output.folder.begin(index, update)
         truth = None
         if references is not None:
             truth = [self.pieces.frame.inner(ids) for ids in references]
@@ -62,6 +71,8 @@ class Recording(Watcher):
 
     def event(self, event: Event) -> None:
         """The attack said something."""
+        self._heard = True
+        self._catch_up()
         if self.output.folder is not None:
             self.output.folder.event(event)
         self.screen.event(event)
@@ -70,6 +81,7 @@ class Recording(Watcher):
 
     def scored(self, result: BatchResult) -> None:
         """The update has been attacked and scored: show its sentences."""
+        self._unheard += not self._heard
         sequences = [sequence_record(s) for s in result.sequences]
         view = outcome_view(
             sequences,
@@ -81,6 +93,20 @@ class Recording(Watcher):
         )
         self.screen.stop()
         self.output.console.print(view)
+
+    def finish(self, record: RunRecord) -> None:
+        """Complete the saved run."""
+        self.start_folder()
+        self._catch_up()
+        if self.output.folder is not None:
+            self.output.folder.finish(record, self.pieces)
+
+    def _catch_up(self) -> None:
+        """Let every update have a start in the folder, by which a replay counts them."""
+        if self.output.folder is not None:
+            for _ in range(self._unheard):
+                self.output.folder.event(Started(attack=self.header.attack))
+        self._unheard = 0
 
 
 def conduct(
@@ -96,13 +122,7 @@ def conduct(
         with recording.screen:
             outcome = audit(recording)
         record = run_record(header, outcome, [history.rows for history in recording.histories])
-
-        def finish() -> None:
-            recording.start_folder()
-            if output.folder is not None:
-                output.folder.finish(record, pieces)
-
-        output.deliver(record.to_json(), [summary_view(record)], finish)
+        output.deliver(record.to_json(), [summary_view(record)], lambda: recording.finish(record))
         if outcome.interrupted:
             return INTERRUPTED
         return SOME_FAILED if outcome.failures else 0

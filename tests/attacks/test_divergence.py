@@ -17,7 +17,8 @@ from textleak.attacks.dlg.attack import Continuous
 from textleak.attacks.dlg.matching import Iterate
 from textleak.audit.record import batch_record
 from textleak.audit.score import score
-from textleak.core.errors import UpdateError
+from textleak.client import Client, PrivateBatch
+from textleak.core.errors import ConfigError, DataError, UpdateError
 from textleak.core.events import Event, Iteration, parse_event
 from textleak.evidence.masked_words import masked_words
 from textleak.models import TextModel
@@ -167,3 +168,60 @@ def test_where_every_update_fails_the_first_is_told(
     assert outcome.code == 2
     assert outcome.err == "textleak: no tensor that helps fake\n"
     assert not Path("r.json").exists()
+
+
+@pytest.mark.parametrize("error", [ConfigError("no such prior"), OSError("no such disk")])
+def test_whatever_an_attack_raises_is_of_its_update(
+    textleak: Callable[..., Any],
+    mlm_folder: str,
+    monkeypatch: pytest.MonkeyPatch,
+    fake: None,
+    error: Exception,
+) -> None:
+    from fake_attack import FakeAttack
+
+    run, errors = FakeAttack.run, iter([error, None])
+
+    def sometimes(self: FakeAttack, *given: Any) -> Any:
+        found, raised = run(self, *given), next(errors)
+        if raised is not None:
+            raise raised
+        return found
+
+    monkeypatch.setattr(FakeAttack, "run", sometimes)
+    given = ("attack", "-s", "the cat", "-s", "a dog", "-a", "fake", "-m", mlm_folder)
+    outcome = textleak(*given, "--batch-size", 1, "--quiet", "--json", "r.json")
+    assert outcome.code == 1
+    record = json.loads(Path("r.json").read_text())
+    assert [s["recovered"] for s in record["sequences"]] == ["", "a dog"]
+    assert str(error) in record["failures"][0]
+
+
+def test_an_update_that_the_client_cannot_make_leaves_the_others(
+    textleak: Callable[..., Any], mlm_folder: str, monkeypatch: pytest.MonkeyPatch, fake: None
+) -> None:
+    share, errors = Client.share, iter([DataError("not finite"), None, DataError("not finite")])
+
+    def sometimes(self: Client, private: PrivateBatch) -> Any:
+        error = next(errors)
+        if error is not None:
+            FakeAttack.truths.pop(0)
+            raise error
+        return share(self, private)
+
+    from fake_attack import FakeAttack
+
+    monkeypatch.setattr(Client, "share", sometimes)
+    given = [part for text in ("the cat", "a dog", "a cup") for part in ("-s", text)]
+    outcome = textleak(
+        *("attack", *given, "-a", "fake", "-m", mlm_folder, "--batch-size", 1),
+        *("--json", "r.json", "--save", "run"),
+    )
+    assert outcome.code == 1
+    record = json.loads(Path("r.json").read_text())
+    assert [s["recovered"] for s in record["sequences"]] == ["", "a dog", ""]
+    assert [batch["failure"] for batch in record["batches"]] == ["not finite", None, "not finite"]
+    assert sorted(path.name for path in Path("run").glob("update*")) == ["update-2.safetensors"]
+    shown = textleak("replay", "run", "--speed", 0)
+    assert shown.code == 0
+    assert "2 of 3" in shown.out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from textleak.attacks.dlg import Dlg, DlgOptions
 from textleak.attacks.subspace import Subspace, SubspaceOptions
 from textleak.client import Client
 from textleak.core.errors import DataError, UpdateError
+from textleak.core.randomness import stream
 from textleak.core.threat_model import ThreatModel
 from textleak.defences import Defences
 from textleak.models import ModelOptions, TextModel, load_model
+from textleak.tasks.base import Chances
 
 SENTENCE = "the cat sat on the mat"
 QUICK = AutoOptions(dlg=DlgOptions(rounds=1, iterations=2, restarts=1))
@@ -85,8 +88,9 @@ def test_loss_on_every_token(untied: TextModel) -> None:
 
 
 def test_nothing_to_mask_is_refused(mlm: TextModel) -> None:
+    ids = torch.tensor([[mlm.tokenizer.cls_token_id, mlm.tokenizer.sep_token_id]])
     with pytest.raises(DataError, match="no token of the batch can be masked"):
-        Client(mlm).prepare(["[MASK]"])
+        mlm.task.batch(mlm, ids, torch.ones_like(ids), None, Chances(partial(stream, 0), 0.15))
 
 
 def test_auto_goes_on_where_an_attack_refuses(

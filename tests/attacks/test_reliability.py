@@ -80,3 +80,13 @@ def test_tied_embeddings_are_told(mlm: TextModel, classifier: TextModel) -> None
     assert "tied" in warnings(mlm, update, wrong(private.batch, [2]))
     _, update = shared(mlm, "withhold")
     assert "tied" not in warnings(mlm, update, wrong(private.batch, [2]))
+
+
+def test_a_batch_taken_for_one_sequence_is_told(classifier: TextModel) -> None:
+    unknown = ThreatModel(lengths=False, batch_size=False)
+    private, update = share(classifier, [SENTENCE], threat_model=unknown)
+    assert warnings(classifier, update, private.batch) == ""  # proven: nothing is assumed
+    said = "taken for one sequence: neither their number nor their lengths are known"
+    assert said in warnings(classifier, update, wrong(private.batch, [4]))
+    _, update = shared(classifier, lengths=False)
+    assert said not in warnings(classifier, update, wrong(private.batch, [4]))

@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 from textleak_cli.config_file import read_config
 from textleak_cli.options import parse_settings
 
+from textleak.attacks import ATTACKS
 from textleak.core.errors import ConfigError
+from textleak.core.registry import Registry
 from textleak.core.yaml_source import YamlSource
+from textleak.defences import DEFENCES
+from textleak.vision.attacks import IMAGE_ATTACKS
 
 Textleak = Callable[..., Any]
 TEXT = "the cat sat on the mat ."
@@ -150,8 +154,36 @@ def test_any_setting_is_read_or_refused(key: str, value: str) -> None:
     assert said.startswith("--set")
 
 
-@pytest.mark.parametrize("count", [10**15, 10**18])
-def test_more_than_any_memory(textleak: Textleak, classifier_folder: str, count: int) -> None:
+@pytest.mark.parametrize("name", ["restarts", "history"])
+def test_counts_have_a_bound(textleak: Textleak, mlm_folder: str, name: str) -> None:
+    given = ("attack", "-a", "dlg", "-m", mlm_folder, "-s", TEXT, "--quiet")
+    outcome = textleak(*given, "--set", f"{name}={2**63 - 1}")
+    refused(outcome, f"option of dlg: {name}: input should be less than or equal to 1000000")
+
+
+def _open_ended(schema: Any, where: str) -> list[str]:
+    """The whole numbers of a JSON schema that have no upper bound."""
+    if isinstance(schema, list):
+        return [found for part in schema for found in _open_ended(part, where)]
+    if not isinstance(schema, dict):
+        return []
+    own = (
+        [where]
+        if schema.get("type") == "integer" and not {"maximum", "exclusiveMaximum"} & {*schema}
+        else []
+    )
+    return own + [f for key, part in schema.items() for f in _open_ended(part, f"{where}.{key}")]
+
+
+@pytest.mark.parametrize("registry", [ATTACKS, IMAGE_ATTACKS, DEFENCES], ids=lambda r: r.kind)
+def test_every_whole_number_has_an_upper_bound(registry: Registry[Any]) -> None:
+    for name in set(registry) - {"fake"}:
+        schema = registry.load(name).options_class.model_json_schema()
+        assert not _open_ended(schema, name)
+
+
+def test_more_than_any_memory(textleak: Textleak, classifier_folder: str) -> None:
+    """100 restarts with the products of a million pairs each: 800 TB."""
     given = ("attack", "-a", "dlg", "-m", classifier_folder, "-s", TEXT, "--quiet")
-    outcome = textleak(*given, "--task", "classification", "--set", f"restarts={count}")
-    refused(outcome, "this needs more memory than there is")
+    more = ("--task", "classification", "--set", "restarts=100", "--set", "history=1000000")
+    refused(textleak(*given, *more), "this needs more memory than there is")

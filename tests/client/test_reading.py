@@ -88,3 +88,16 @@ def test_names_that_no_file_can_have() -> None:
 def test_labels_stay_with_their_sentences() -> None:
     assert in_batches(["a", "b", "c"], [0, 1, 2], 2) == [(["a", "b"], [0, 1]), (["c"], [2])]
     assert in_batches(["a", "b"], None, None) == [(["a", "b"], None)]
+
+
+def test_a_file_without_end_is_refused() -> None:
+    with pytest.raises(DataError, match="cannot read sentences from '/dev/zero': expected at most"):
+        read_sentences("/dev/zero", most=1000)
+
+
+def test_a_file_of_just_so_many_bytes_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_text("the cat\n")
+    assert read_sentences(path, most=8) == (["the cat"], None)
+    with pytest.raises(DataError, match="expected at most 7 bytes"):
+        read_sentences(path, most=7)

@@ -138,3 +138,11 @@ def test_the_guides_example_is_valid() -> None:
         build_attack(RunConfig(attack=entry.name, labels=entry.labels, options=entry.options))
     for specs in config.defences:
         Defences.parse(specs)
+
+
+def test_too_many_runs_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    """The model and the texts do not exist: nothing looks for them."""
+    axes = f"texts: {{file: {tmp_path}/no.txt}}\nmodels: {tmp_path}/no\n"
+    seeds = f"seeds: {list(range(1001))}\nbatch_sizes: {list(range(1, 101))}\n"
+    with pytest.raises(ConfigError, match="expected a grid of at most 100000 runs, got at least 1"):
+        prepare_grid(YamlSource.parse(axes + seeds, "grid.yaml"), workers=1)

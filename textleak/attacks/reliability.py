@@ -6,6 +6,7 @@ import torch
 
 from textleak.attacks.decoding import standing_words
 from textleak.core.batch import IGNORED, TokenBatch
+from textleak.core.randomness import Stream, stream
 from textleak.core.update import SharedUpdate
 from textleak.core.verdict import Verdict
 from textleak.models.text_model import TextModel
@@ -28,6 +29,7 @@ def reliability_warnings(
     said = _unlike_stated(update, batch)
     if verdict.word == "proven":
         return tuple(said)
+    said += _assumed(update, batch)
     if verdict.word == "consistent":
         return (*said, *(f"not proven: {reason}" for reason in verdict.reasons))
     said += [f"gradient not matched (relative error {verdict.error:.1e}): nothing proves this text"]
@@ -58,11 +60,19 @@ def _unlike_stated(update: SharedUpdate, batch: TokenBatch) -> list[str]:
     return []
 
 
+def _assumed(update: SharedUpdate, batch: TokenBatch) -> list[str]:
+    """What of the batch was taken for granted, though nothing says so."""
+    facts = update.metadata
+    if facts.batch_size is None and facts.lengths is None and len(batch.lengths) == 1:
+        return ["taken for one sequence: neither their number nor their lengths are known"]
+    return []
+
+
 def _chance_error(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> float:
     """The smallest gradient error of random words in the places of the recovered ones."""
     words = standing_words(model.tokenizer, masks=False)
     special = torch.tensor(sorted(set(model.tokenizer.all_special_ids)))
-    draw = torch.Generator().manual_seed(0)
+    draw = stream(0, "warnings", "random words")
     errors = []
     for _ in range(_DRAWS):
         labels = batch.labels
@@ -75,8 +85,8 @@ def _chance_error(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> 
 
 
 def _redrawn(
-    ids: torch.Tensor, where: torch.Tensor, words: torch.Tensor, draw: torch.Generator
+    ids: torch.Tensor, where: torch.Tensor, words: torch.Tensor, draw: Stream
 ) -> torch.Tensor:
     """`ids` with random words at the places `where`."""
-    fresh = words[torch.randint(len(words), ids.shape, generator=draw)]
+    fresh = words[draw.below(len(words), ids.numel())].view_as(ids)
     return torch.where(where, fresh, ids)

@@ -11,7 +11,6 @@ from textleak.audit.failure import failed_update
 from textleak.audit.result import Audit, BatchResult
 from textleak.audit.score import score
 from textleak.client import Client, ClientOptions
-from textleak.core.errors import ConfigError
 from textleak.core.events import Event, OnEvent
 from textleak.core.reconstruction import Reconstruction
 from textleak.core.threat_model import ThreatModel
@@ -33,9 +32,20 @@ class Watcher:
     """Told of every step of an audit; screens and recorders override what they need."""
 
     def begin(
-        self, index: int, count: int, update: SharedUpdate, references: list[list[int]] | None
+        self,
+        index: int,
+        count: int,
+        update: SharedUpdate | None,
+        references: list[list[int]] | None,
     ) -> None:
-        """Update `index` of `count` is about to be attacked; `references` are full token ids."""
+        """Update `index` of `count` is about to be attacked.
+
+        Args:
+            index: from 0.
+            count: how many there are.
+            update: what was shared; None where the client could share nothing.
+            references: full token ids, where they are known.
+        """
 
     def event(self, event: Event) -> None:
         """The attack said something."""
@@ -99,16 +109,17 @@ def audit_client(
     failure: Exception | None = None
     try:
         for i, (client, private) in enumerate(zip(clients, prepared, strict=True)):
-            update = client.share(private)
-            watcher.begin(i, len(batches), update, private.original_ids)
             started = time.perf_counter()
+            update = None
             try:
+                update = client.share(private)
+                watcher.begin(i, len(batches), update, private.original_ids)
                 found = attack(model, update, seed=seed + i, on_event=watcher.event)
-            except (OSError, ConfigError):  # the next update would end like this one
-                raise
             except Exception as error:
                 if len(batches) == 1:
                     raise
+                if update is None:
+                    watcher.begin(i, len(batches), None, private.original_ids)
                 failure = failure or error
                 spent = time.perf_counter() - started
                 results.append(failed_update(model, error, spent, private.original_ids))

@@ -69,9 +69,11 @@ class Degraded:
         }
         lossy = {name: g.to(self.dtype).to(g.dtype) for name, g in lossy.items()}
         before = time.process_time()
-        found = self.attack(model, replace(update, gradients=lossy), seed=seed, on_event=on_event)
-        self.cpu_seconds.append(time.process_time() - before)
-        return found
+        given = replace(update, gradients=lossy)
+        try:
+            return self.attack(model, given, seed=seed, on_event=on_event)
+        finally:
+            self.cpu_seconds.append(time.process_time() - before)
 
 
 class Printing(Watcher):

@@ -6,20 +6,25 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from textleak.core.bounds import MOST_BYTES
 from textleak.core.errors import DataError
 
 _TABLES = {".csv", ".tsv", ".json", ".parquet", ".arrow", ".xlsx", ".gz", ".zip"}
 _BLANK = " \t\r"  # around a line; any other white space is text
 
 
-def read_sentences(path: str | Path) -> tuple[list[str], list[int] | None]:
+def read_sentences(path: str | Path, most: int = MOST_BYTES) -> tuple[list[str], list[int] | None]:
     """The sentences of a `.txt` or `.jsonl` file, and their labels where every line has one.
 
     A line ends at a newline and nowhere else. Empty lines are passed over. A JSON line is
     `{"text": …}`, with `"label"` if it has one.
 
+    Args:
+        path: the file; it may be a pipe.
+        most: bytes that it may hold.
+
     Raises:
-        DataError: the file cannot be read, or a line of it is not as expected.
+        DataError: the file cannot be read or is too long, or a line of it is not as expected.
     """
     source = Path(path)
     if source.suffix.lower() in _TABLES:
@@ -27,7 +32,7 @@ def read_sentences(path: str | Path) -> tuple[list[str], list[int] | None]:
             f"cannot read sentences from {str(path)!r}: expected .txt (a sentence a line) or .jsonl "
             f'(lines of {{"text": …}}), got {source.suffix}'
         )
-    lines = _lines(source)
+    lines = _lines(source, most)
     numbered = [(number, line.strip(_BLANK)) for number, line in enumerate(lines, 1)]
     numbered = [(number, line) for number, line in numbered if line]
     if not numbered:
@@ -39,13 +44,16 @@ def read_sentences(path: str | Path) -> tuple[list[str], list[int] | None]:
     return [text for text, _ in entries], labels if len(labels) == len(entries) else None
 
 
-def _lines(source: Path) -> list[str]:
+def _lines(source: Path, most: int) -> list[str]:
     what = f"cannot read sentences from {str(source)!r}: "
     try:
-        data = source.read_bytes()
+        with source.open("rb") as file:
+            data = file.read(most + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no file can have this name"
         raise DataError(what + reason) from error
+    if len(data) > most:
+        raise DataError(f"{what}expected at most {most} bytes")
     try:
         return data.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:

@@ -15,11 +15,14 @@ MOST_STEPS = 1000  # taken before an update: each is a step of training, again f
 MOST_DEFENCES = 32  # on one update
 MOST_PATTERNS = 1024  # of parameters' names; each is held against every parameter
 MOST_RUNS = 100_000  # of a grid
+MOST_COUNT = 1_000_000  # of what is repeated, tried or kept; more is a slip of the pen
+MOST_BYTES = 2**28  # of a file of sentences: as many as a grid has runs, of 2,600 bytes each
 
 Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 Threads = Annotated[int, Field(ge=1, le=MOST_THREADS)]
 Classes = Annotated[int, Field(ge=2, le=MOST_CLASSES)]
 Pixels = Annotated[int, Field(ge=4, le=MOST_PIXELS)]
+Count = Annotated[int, Field(ge=1, le=MOST_COUNT)]
 
 
 def unfit(

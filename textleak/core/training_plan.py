@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from textleak.core.bounds import MOST_STEPS
+from textleak.core.bounds import MOST_STEPS, Count
 
 
 class LocalSteps(BaseModel):
@@ -22,7 +22,7 @@ class LocalSteps(BaseModel):
 
     steps: int = Field(default=4, ge=1, le=MOST_STEPS)
     rate: float = Field(default=1e-2, gt=0, allow_inf_nan=False)
-    batch_size: int | None = Field(default=None, ge=1)
+    batch_size: Count | None = None
 
     def rows(self, step: int, count: int) -> list[int]:
         """Which of `count` examples step number `step` trains on.

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from textleak.core.bounds import Count
 from textleak.core.errors import ConfigError
 from textleak.core.privacy import PrivacyGuarantee
 from textleak.defences.base import TrainingDefence
@@ -33,7 +34,7 @@ class DpSgdOptions(BaseModel):
 
     clip: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     noise: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    steps: int = Field(default=1000, ge=1)
+    steps: Count = 1000
     rate: float = Field(default=0.01, gt=0, le=1)
     delta: float = Field(default=1e-5, gt=0, lt=1)
 

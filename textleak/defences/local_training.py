@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from textleak.core.bounds import MOST_COUNT
 from textleak.core.errors import ConfigError
 from textleak.core.layer_names import layer_number
 from textleak.core.threat_model import ThreatModel
@@ -76,7 +77,7 @@ class WithholdOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     part: Literal["embeddings", "encoder"] | None = None
-    last: int | None = Field(default=None, ge=0)
+    last: int | None = Field(default=None, ge=0, le=MOST_COUNT)
     pattern: str | None = None
 
     @model_validator(mode="before")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from textleak.core.randomness import stream
 from textleak.evidence.mixture import Mixture
 
 
@@ -186,6 +187,7 @@ def _sample_absent(
     if len(ids) <= most:
         return ids
     likely = ids[bias_gradient[ids].argsort(descending=True)[: most // 2]]
-    drawn = ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))[: most // 2]]
+    order = stream(0, "evidence", "absent words").permutation(len(ids))
+    drawn = ids[order[: most // 2]]
     both: Tensor = torch.cat([likely, drawn]).unique()  # type: ignore[no-untyped-call]
     return both

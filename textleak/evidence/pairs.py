@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from textleak.core.randomness import stream
 from textleak.evidence.first_layer import FirstLayer
 from textleak.evidence.spans import Span
 
@@ -72,8 +73,8 @@ class _Screen:
     def __init__(self, layer: FirstLayer, span: Span, words: Tensor) -> None:
         complement = span.complement
         if len(complement) > _DIRECTIONS:
-            draw = torch.Generator().manual_seed(0)
-            mix = torch.randn(_DIRECTIONS, len(complement), generator=draw).double()
+            draw = stream(0, "evidence", "directions")
+            mix = draw.normal(_DIRECTIONS, len(complement)).double()
             complement = mix @ complement / len(complement) ** 0.5
         table = layer.words[words].float()
         directions, shift = layer.seen_along(complement)

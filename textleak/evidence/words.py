@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from textleak.core.randomness import stream
 from textleak.evidence.spans import spectral_rank
 
 
@@ -123,8 +124,7 @@ def _majority_span(rows: Tensor) -> Tensor:
     A row from outside brings a direction that no other row has, so its leverage is near 1. The sample
     grows until it is several times its rank.
     """
-    generator = torch.Generator().manual_seed(0)
-    order = torch.randperm(len(rows), generator=generator)
+    order = stream(0, "evidence", "rows of a span").permutation(len(rows)).to(rows.device)
     size = min(rows.shape[1], len(rows))
     while True:
         chosen = rows[order[:size]].double()

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vmap
 
+from textleak.core.randomness import stream
 from textleak.gradients.plain import parameter_gradients
 
 ROWS = 2  # sketched rows a column
@@ -57,11 +58,11 @@ class FoldedGradients:
         self._module, self._shares, self._weights = module, shares, weights
         self._fixed = {name: value.detach() for name, value in module.named_parameters()}
         size = sum(len(share.places) for share in shares)
-        source = torch.Generator().manual_seed(seed)
+        source = stream(seed, "curvature", "folding")
         self._count = sum(self._fixed[name].numel() for name in weights)
         self._rows = ROWS * size if self._count > ROWS * size else 0
-        self._place = torch.randint(self._rows or 1, (self._count,), generator=source)
-        self._sign = 2 * torch.randint(2, (self._count,), generator=source) - 1
+        self._place = source.below(self._rows or 1, self._count)
+        self._sign = 2 * source.below(2, self._count) - 1
 
     def fold(self, gradients: Mapping[str, Tensor]) -> Tensor:
         """Gradients by name as the folded vector, (rows,)."""

@@ -14,6 +14,7 @@ from textleak.core.grid_config import AttackEntry, GridConfig, ModelEntry
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import shared_names
 from textleak.defences import Defences, parse_defence
+from textleak.grid.plan import check_count
 from textleak.grid.texts import LoadedTexts, load_texts
 from textleak.models import ModelOptions
 from textleak.models.inspection import ModelFacts, inspect_model
@@ -35,6 +36,7 @@ def check_grid(config: GridConfig, locate: Locate) -> tuple[list[LoadedTexts], F
     Raises:
         ConfigError: something is wrong; the first thing found.
     """
+    _at(locate, (), partial(check_count, config))
     _at(locate, ("device",), partial(checked_device, config.device))
     for i, attack in enumerate(config.attacks):
         _check_attack(attack, ("attacks", i), locate)
@@ -43,6 +45,7 @@ def check_grid(config: GridConfig, locate: Locate) -> tuple[list[LoadedTexts], F
             _at(locate, ("defences", i, j), partial(parse_defence, spec))
         _at(locate, ("defences", i), partial(Defences.parse, specs))
     texts = _check_texts(config, locate)
+    _at(locate, (), partial(check_count, config, texts))
     facts: Facts = {}
     for i, model in enumerate(config.models):
         for task in config.tasks:

@@ -53,7 +53,7 @@ def plan_runs(
     Raises:
         ConfigError: two cells are the same, or there are too many.
     """
-    _check_count(config, texts)
+    check_count(config, texts)
     outer = product(config.models, config.tasks, config.attacks, config.shares, config.defences)
     runs: list[GridRun] = []
     for model, task, attack, share, defences in outer:
@@ -116,14 +116,24 @@ def run_key(cell: Cell, config: RunConfig) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _check_count(config: GridConfig, texts: Sequence[LoadedTexts]) -> None:
+def check_count(config: GridConfig, texts: Sequence[LoadedTexts] | None = None) -> None:
+    """Refuse a grid of more runs than any is meant to have.
+
+    Args:
+        config: the grid.
+        texts: its sets of texts; where they have not been read yet, each counts as one text.
+
+    Raises:
+        ConfigError: there are too many.
+    """
     axes = (config.models, config.tasks, config.attacks, config.shares, config.defences)
-    updates = sum(
-        math.ceil(len(part.sentences) / size) for part in texts for size in config.batch_sizes
-    )
+    counts = [1] * len(config.texts) if texts is None else [len(t.sentences) for t in texts]
+    updates = sum(math.ceil(held / size) for held in counts for size in config.batch_sizes)
     count = math.prod(map(len, axes)) * len(config.seeds) * updates
     if count > MOST_RUNS:
-        raise ConfigError(f"expected a grid of at most {MOST_RUNS} runs, got {count}")
+        raise ConfigError(
+            f"expected a grid of at most {MOST_RUNS} runs, got {'at least ' * (texts is None)}{count}"
+        )
 
 
 def _check_distinct(runs: Sequence[GridRun]) -> None:

@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from textleak.core.bounds import Count
 from textleak.core.randomness import derived, stream
 from textleak.core.update import SharedUpdate, UpdateMetadata
 from textleak.defences import Defences, Memory
@@ -51,8 +52,8 @@ class LearningOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(default=100, ge=1)
-    batch_size: int = Field(default=8, ge=1)
+    steps: Count = 100
+    batch_size: Count = 8
     rate: float = Field(default=0.02, gt=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     seed: int = 0

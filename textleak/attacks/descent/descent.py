@@ -18,6 +18,7 @@ from textleak.attacks.dlg.facts import gather_facts
 from textleak.attacks.dlg.labels import make_labels
 from textleak.attacks.dlg.matching import Objective, at_once
 from textleak.attacks.dlg.options import MatchingOptions
+from textleak.core.bounds import Count
 from textleak.core.reconstruction import Candidate
 from textleak.core.update import SharedUpdate
 from textleak.gradients import MATCHERS, Distance
@@ -43,11 +44,11 @@ class DescentOptions(MatchingOptions):
     """
 
     words: Literal["gradient", "vocabulary"] = "vocabulary"
-    restarts: int = Field(default=1, ge=1)
-    iterations: int = Field(default=300, ge=1)
+    restarts: Count = 1
+    iterations: Count = 300
     learning_rate: float = Field(default=0.1, gt=0)
     decay: float = Field(default=1.0, gt=0, le=1)
-    decay_every: int = Field(default=50, ge=1)
+    decay_every: Count = 50
     decay_at: tuple[float, ...] = ()
     weight_decay: float = Field(default=0.0, ge=0)
     signed: bool = False

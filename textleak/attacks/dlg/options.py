@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from textleak.core.bounds import Count
+
 
 class MatchingOptions(BaseModel):
     """What every attack that matches gradients of continuous dummies can choose.
@@ -31,8 +33,8 @@ class MatchingOptions(BaseModel):
     simplex: Literal["softmax", "squares"] = "squares"
     words: Literal["gradient", "vocabulary"] = "gradient"
     mask_prior: bool = True
-    restarts: int = Field(default=2, ge=1)
-    at_once: int | None = Field(default=None, ge=1)
+    restarts: Count = 2
+    at_once: Count | None = None
     metric: Literal["cosine", "l2"] = "cosine"
     engine: Literal["engine", "oracle"] = "engine"
 
@@ -59,13 +61,13 @@ class DlgOptions(MatchingOptions):
     distance: Literal["l2", "cosine", "cosine-all", "relative-l2", "tag"] = "cosine"
     position_weight: float = Field(default=20.0, ge=0)
     optimizer: Literal["lbfgs", "paper"] = "lbfgs"
-    rounds: int = Field(default=5, ge=1)
-    iterations: int = Field(default=30, ge=1)
-    history: int = Field(default=100, ge=1)
+    rounds: Count = 5
+    iterations: Count = 30
+    history: Count = 100
     start_scale: float = Field(default=1.0, gt=0)
     discrete: bool = True
-    nearest: int = Field(default=6, ge=1)
-    chunk: int = Field(default=16, ge=1)
+    nearest: Count = 6
+    chunk: Count = 16
 
 
 class DlgPaperOptions(DlgOptions):
@@ -78,7 +80,7 @@ class DlgPaperOptions(DlgOptions):
     position_weight: float = Field(default=1.0, ge=0)
     mask_prior: bool = False
     optimizer: Literal["lbfgs", "paper"] = "paper"
-    restarts: int = Field(default=1, ge=1)
-    rounds: int = Field(default=1, ge=1)
-    iterations: int = Field(default=100, ge=1)
+    restarts: Count = 1
+    rounds: Count = 1
+    iterations: Count = 100
     discrete: bool = False

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from textleak.attacks.descent.descent import DescentOptions
+from textleak.core.bounds import Count
 
 
 class LampOptions(DescentOptions):
@@ -32,9 +33,9 @@ class LampOptions(DescentOptions):
     alpha: float = Field(default=0.01, ge=0)
     norm_weight: float = Field(default=1.0, ge=0)
     norm: float | None = Field(default=None, gt=0)
-    starts: int = Field(default=50, ge=1)
+    starts: Count = 50
     burn_in: float = Field(default=0.1, ge=0, lt=1)
-    every: int = Field(default=75, ge=1)
-    moves: int = Field(default=100, ge=1)
+    every: Count = 75
+    moves: Count = 100
     prior: str | None = None
     prior_weight: float = Field(default=0.2, ge=0)

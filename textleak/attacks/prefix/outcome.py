@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from textleak.attacks.prefix.readout import Readout
 from textleak.attacks.prefix.tree import Path
+from textleak.core.bounds import Count
 from textleak.models.decoder_parts import DecoderParts, Projection
 
 
@@ -41,8 +42,8 @@ class OutcomeOptions(BaseModel):
 
     explained: float = Field(default=2e-2, gt=0, lt=1)
     bears: float = Field(default=1e-4, gt=0, lt=1)
-    most: int = Field(default=8, ge=1)
-    shortlist: int = Field(default=1024, ge=1)
+    most: Count = 8
+    shortlist: Count = 1024
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from textleak.attacks.prefix.outcome import OutcomeOptions, Targets, targets_of
 from textleak.attacks.prefix.states import PrefixStates
 from textleak.attacks.prefix.tree import Path, Sight, Tree, TreeOptions, grow
 from textleak.attacks.prefix.words import WordOptions, Words
+from textleak.core.bounds import Count
 from textleak.core.errors import UpdateError
 from textleak.evidence.spans import row_span
 from textleak.models.decoder_parts import DecoderParts, Probe
@@ -36,8 +37,8 @@ class PrefixOptions(BaseModel):
     words: WordOptions = Field(default_factory=WordOptions)
     tree: TreeOptions = Field(default_factory=TreeOptions)
     outcome: OutcomeOptions = Field(default_factory=OutcomeOptions)
-    probes: int = Field(default=8, ge=1)
-    most: int = Field(default=4096, ge=1)
+    probes: Count = 8
+    most: Count = 4096
 
 
 @dataclass(frozen=True)

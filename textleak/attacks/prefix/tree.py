@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from textleak.attacks.prefix.states import Prefixes, PrefixStates, joined, kept
+from textleak.core.bounds import Count
 from textleak.evidence.spans import Span
 from textleak.models.decoder_parts import Probe
 
@@ -40,7 +41,7 @@ class TreeOptions(BaseModel):
     edge: float = Field(default=10.0, gt=1)
     most: float = Field(default=1e-2, gt=0, lt=1)
     spread: float = Field(default=100.0, gt=1)
-    repeats: int = Field(default=4, ge=1)
+    repeats: Count = 4
     excess: float = Field(default=1.5, ge=1)
 
 

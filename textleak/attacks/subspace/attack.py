@@ -13,6 +13,7 @@ from textleak.attacks.subspace.finish import FINISHES
 from textleak.attacks.subspace.rounds import Sentence, remainder, solve_round
 from textleak.attacks.subspace.sentences import pad_sentences
 from textleak.core.batch import TokenBatch
+from textleak.core.bounds import Count
 from textleak.core.errors import UpdateError
 from textleak.core.reconstruction import Candidate
 from textleak.core.update import SharedUpdate
@@ -32,8 +33,8 @@ class SubspaceOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    attempts: int = Field(default=3, ge=1)
-    rounds: int = Field(default=4, ge=1)
+    attempts: Count = 3
+    rounds: Count = 4
     prefix: PrefixOptions = Field(default_factory=PrefixOptions)
 
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from textleak.core.randomness import stream
 from textleak.evidence.first_layer import FirstLayer
 from textleak.evidence.spans import Span
 
@@ -138,6 +139,6 @@ def _mixing(rows: int, most: int) -> Tensor:
     """A random orthonormal (min(rows, most), rows) mixture; the identity where nothing is saved."""
     if rows <= most:
         return torch.eye(rows).double()
-    draw = torch.randn(rows, most, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    draw = stream(0, "subspace", "mixture").normal(rows, most).double()
     mixture: Tensor = torch.linalg.qr(draw).Q.T.contiguous()
     return mixture

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from textleak.core.randomness import stream
+
 START = 32
 ROUNDING = 16
 
@@ -35,10 +37,10 @@ def compress(matrix: Tensor) -> LowRank | None:
     most = rows * columns // (rows + columns)  # above it the product with G itself is cheaper
     exact = matrix.double()  # in float32 a tall QR alone would lose two digits
     bound = ROUNDING * torch.finfo(matrix.dtype).eps * exact.norm()
-    generator = torch.Generator().manual_seed(0)
+    draw = stream(0, "engine", "range finder")
     rank = START
     while rank <= most:
-        probe = torch.randn(columns, rank, generator=generator, dtype=torch.float64)
+        probe = draw.normal(columns, rank).double()
         basis, _ = torch.linalg.qr(exact @ probe.to(matrix.device))  # (rows, k)
         right = exact.mT @ basis  # (columns, k)
         if torch.addmm(exact, basis, right.mT, beta=-1).norm() <= bound:

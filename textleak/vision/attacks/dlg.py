@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from textleak.core.bounds import MOST_COUNT, Count
 from textleak.core.errors import UpdateError
 from textleak.core.update import SharedUpdate
 from textleak.gradients import Distance
@@ -60,19 +61,19 @@ class DLGOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     distance: Literal["auto", "l2", "relative-l2"] = "auto"
-    iterations: int = Field(default=1200, ge=1)
-    inner: int = Field(default=20, ge=1)
+    iterations: Count = 1200
+    inner: Count = 20
     learning_rate: float = Field(default=1.0, gt=0)
-    history: int = Field(default=100, ge=1)
-    restarts: int = Field(default=1, ge=1)
-    at_once: int | None = Field(default=None, ge=1)
+    history: Count = 100
+    restarts: Count = 1
+    at_once: Count | None = None
     start: Literal["auto", "span", "gray", "normal"] = "auto"
     optimizer: Literal["auto", "lbfgs", "newton"] = "auto"
     schedule: Literal["together", "one-at-a-time"] = "together"
     tolerance: float = Field(default=2e-5, ge=0)
     precision: Literal["auto", "float64", "model"] = "auto"
-    precondition: int = Field(default=40, ge=0)
-    patience: int = Field(default=20, ge=1)
+    precondition: int = Field(default=40, ge=0, le=MOST_COUNT)
+    patience: Count = 20
 
     def due(self, iteration: int, objective: ImageObjective) -> bool:
         """Whether the coordinates are to be taken anew after this outer iteration."""

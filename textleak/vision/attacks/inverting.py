@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from textleak.core.bounds import Count
 from textleak.core.errors import UpdateError
 from textleak.core.update import SharedUpdate
 from textleak.gradients import Distance
@@ -38,13 +39,13 @@ class InvertingOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    iterations: int = Field(default=2400, ge=1)
+    iterations: Count = 2400
     learning_rate: float = Field(default=0.1, gt=0)
     total_variation: float = Field(default=1e-2, ge=0)
-    restarts: int = Field(default=2, ge=1)
+    restarts: Count = 2
     signed: bool = True
     boxed: bool = True
-    at_once: int | None = Field(default=None, ge=1)
+    at_once: Count | None = None
 
 
 class InvertingGradients(ImageAttack[InvertingOptions]):
