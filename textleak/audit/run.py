@@ -10,7 +10,7 @@ from typing import Protocol
 from textleak.audit.failure import failed_update
 from textleak.audit.result import Audit, BatchResult
 from textleak.audit.score import score
-from textleak.client import Client, ClientOptions
+from textleak.client import Client, ClientOptions, PrivateBatch
 from textleak.core.events import Event, OnEvent
 from textleak.core.reconstruction import Reconstruction
 from textleak.core.threat_model import ThreatModel
@@ -79,8 +79,7 @@ def audit_client(
     """Share each batch as a client would, attack the update, and score what comes back.
 
     Batch `i` takes `seed + i` for the attack, and for the client its own seed + `i` where it has one.
-    Every batch is prepared before the first is attacked, so that a bad sentence stops the run at its
-    start.
+    Every batch is prepared before the first is attacked: a bad sentence stops the run at its start.
 
     Args:
         model: the public model.
@@ -96,19 +95,11 @@ def audit_client(
         DataError: a sentence that is empty or too long, or labels that do not fit.
         TextleakError: no update could be attacked; where only some fail, their results say so.
     """
-    own = [None if options.seed is None else options.seed + i for i in range(len(batches))]
-    clients = [
-        Client(model, options.model_copy(update={"seed": chosen}), threat_model, defences)
-        for chosen in own
-    ]
-    prepared = [
-        client.prepare(text.sentences, text.labels)
-        for client, text in zip(clients, batches, strict=True)
-    ]
+    prepared = _prepared(model, batches, options, threat_model, defences)
     results: list[BatchResult] = []
     failure: Exception | None = None
     try:
-        for i, (client, private) in enumerate(zip(clients, prepared, strict=True)):
+        for i, (client, private) in enumerate(prepared):
             started = time.perf_counter()
             update = None
             try:
@@ -134,6 +125,23 @@ def audit_client(
     if failure is not None and all(result.failure is not None for result in results):
         raise failure
     return Audit(results)
+
+
+def _prepared(
+    model: TextModel,
+    batches: Sequence[PrivateText],
+    options: ClientOptions,
+    threat_model: ThreatModel,
+    defences: Defences | None,
+) -> list[tuple[Client, PrivateBatch]]:
+    """A client with its batch for each of the private texts."""
+    prepared = []
+    for i, text in enumerate(batches):
+        seed = None if options.seed is None else options.seed + i
+        own = options.model_copy(update={"seed": seed})
+        client = Client(model, own, threat_model, defences)
+        prepared.append((client, client.prepare(text.sentences, text.labels)))
+    return prepared
 
 
 def audit_update(
