@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from textleak.core.errors import ModelError
+from textleak.models.fetching import fetched
 
 ENCODER, DECODER = "minilm", "smollm2"
 
@@ -88,10 +89,10 @@ def _convert(name: str, source: Path, target: Path) -> None:
     partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         with quiet():
-            where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
-            tokenizer = AutoTokenizer.from_pretrained(**where, trust_remote_code=False)
-            model = AutoModelForCausalLM.from_pretrained(
-                **where, dtype="float32", trust_remote_code=False
+            folder, file = str(source.parent), source.name
+            tokenizer = fetched(AutoTokenizer, folder, local=True, gguf_file=file)
+            model = fetched(
+                AutoModelForCausalLM, folder, local=True, gguf_file=file, dtype="float32"
             )
             model.config.quantization_config = None
             fresh = type(model)(model.config)
