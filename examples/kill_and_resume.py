@@ -109,6 +109,7 @@ def main() -> int:
         "models": make_models(folder / "models", sentences),
         "attacks": ATTACKS,
         "defences": given.defences,
+        "threads": 1,
     }
     grid.write_text(yaml.safe_dump(data))
     started = time.perf_counter()

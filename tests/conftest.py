@@ -52,9 +52,9 @@ WORDS = [
 ]
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def _threads() -> None:
-    """One, unless the environment asks for more: workers beside each other share the cores."""
+    """One, unless the environment asks for more, whatever a run in another module has set."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 

@@ -22,6 +22,7 @@ attacks:
     title: short
     options: {{restarts: 1, rounds: 1, iterations: 2, discrete: false}}
 defences: [none, "gaussian:std=0.01"]
+threads: 1
 """
 
 

@@ -35,7 +35,7 @@ def test_a_kill_loses_and_repeats_nothing(
     prepared: Callable[..., PreparedGrid], grid_text: str, tmp_path: Path
 ) -> None:
     """The command in processes of its own, killed with all its workers, and started again."""
-    more = "seeds: [0, 1]\nthreads: 1\n"
+    more = "seeds: [0, 1]\n"
     (tmp_path / "grid.yaml").write_text(grid_text + more)
     alone = untimed(map(carry_out, prepared(grid_text + more).runs))
     command = [*COMMAND, "grid.yaml", "--output", "out", "--workers", "2"]
@@ -102,9 +102,9 @@ def test_ray_gives_the_same(
 ) -> None:
     """In a process of its own: Ray leaves sockets open, which are warnings here."""
     pytest.importorskip("ray")
-    (tmp_path / "grid.yaml").write_text(grid_text + "threads: 1\n")
+    (tmp_path / "grid.yaml").write_text(grid_text)
     command = [*COMMAND, "grid.yaml", "-o", "out", "--workers", "1", "--executor", "ray"]
     done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    alone = untimed(map(carry_out, prepared(threads=1).runs))
+    alone = untimed(map(carry_out, prepared().runs))
     assert untimed(read_results(tmp_path / "out")) == alone
