@@ -20,7 +20,8 @@ from textleak.core.update import SharedUpdate
 from textleak.core.verdict import Verdict
 from textleak.defences import Defences
 from textleak.models import ModelOptions, TextModel, TokenBatch, load_model
-from textleak.verdict.judge import FEW, NO_TRACE, NOTHING, ZERO, explains, judge
+from textleak.verdict.examiner import Examiner
+from textleak.verdict.judge import FEW, NO_TRACE, NOTHING, ZERO, judge
 
 SENTENCES = ["the cat broke a cup and ran on the mat .", "a dog sat on the chair ."]
 packaged = pytest.mark.skipif(
@@ -161,7 +162,7 @@ def test_of_two_classes_the_one_of_the_plainer_factor_is_proven(classifier: Text
     private, update = share(model, SENTENCES[:1], [1])
     other = replace(private.batch, labels=1 - private.batch.labels)
     assert verdict(model, update, private.batch).verified
-    assert explains(model, update, other)
+    assert Examiner(model).explains(update, other)
     assert verdict(model, update, other).word == "consistent"
 
 

@@ -15,8 +15,6 @@ from textleak.core.errors import TextleakError, UpdateError
 from textleak.core.reconstruction import Candidate
 from textleak.core.update import SharedUpdate
 from textleak.models.text_model import TextModel
-from textleak.verdict.judge import explains
-from textleak.verdict.recompute import verify
 
 
 class AutoOptions(BaseModel):
@@ -45,9 +43,9 @@ class Auto(Attack[AutoOptions]):
             solved = Subspace(self.options.subspace).run(model, update, session)
         except TextleakError as error:
             return self._by_dlg_alone(model, update, session, f"subspace: {error}")
-        if explains(model, update, solved.batch):
+        if session.examiner.explains(update, solved.batch):
             return _noted(solved, "explained by subspace")
-        check = verify(model, update, solved.batch)
+        check = session.examiner.check(update, solved.batch)
         reason = f"subspace left a gradient error of {check.error:.1e}"
         start = None
         if any(max(row) > 0 for row in solved.confidence):
@@ -57,7 +55,7 @@ class Auto(Attack[AutoOptions]):
             matched = Dlg(self.options.dlg).run(model, update, session, start)
         except TextleakError as error:
             return _noted(solved, f"{reason}; dlg: {error}")
-        if verify(model, update, matched.batch).error > check.error:
+        if session.examiner.check(update, matched.batch).error > check.error:
             return _noted(solved, f"{reason}; dlg did not come closer")
         return _noted(matched, f"{reason}; matched by dlg")
 

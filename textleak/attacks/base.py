@@ -18,17 +18,23 @@ from textleak.core.verdict import Verdict
 from textleak.defences import Defences
 from textleak.evidence.factor import upright
 from textleak.models.text_model import TextModel
+from textleak.verdict.examiner import Examiner
 from textleak.verdict.judge import judge
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
 
 class Session(Run[Candidate, Event]):
-    """One attack under way: the clock, the count of evaluations, events, and the best so far."""
+    """One attack under way: the clock, the count of evaluations, events, and the best so far.
+
+    Attributes:
+        examiner: says whether a batch explains an update to rounding.
+    """
 
     def __init__(self, model: TextModel, on_event: OnEvent | None) -> None:
         super().__init__(on_event)
         self.model = model
+        self.examiner = Examiner(model)
 
     def progress(
         self, candidate: Candidate, *, stage: str, iteration: int, total: int | None = None
@@ -101,7 +107,7 @@ class Attack(ABC, Generic[OptionsT]):
         session.emit(Started(attack=self.name))
         candidate, verdict, interrupted = carry_out(
             lambda: self.run(model, upright(model, workable(update)), session),
-            lambda found: judge(model, update, found.batch),
+            lambda found: judge(model, update, found.batch, session.examiner),
             session,
             model.module,
             seed,

@@ -43,6 +43,13 @@ class TokenBatch:
         return self.labels.dim() == 2 and not self.labels.is_floating_point()
 
     @property
+    def bearing(self) -> list[bool]:
+        """Whether each sequence bears any loss."""
+        if not self.by_token:
+            return [True] * len(self.labels)
+        return [bool(bears) for bears in (self.labels != IGNORED).any(1)]
+
+    @property
     def lengths(self) -> list[int]:
         """Tokens of each sequence, special tokens included."""
         return [int(n) for n in self.attention_mask.sum(1)]

@@ -28,12 +28,14 @@ class Tolerance:
         negligible: a tensor below the root of the shared numbers' rounding, at most this fraction, of
             the median is rounding (the attention key bias), as in `Distance`.
         same: factors this many roundings from one are one.
+        table: rows of a tensor from which on it pays to look for those that are zero.
     """
 
     total: float = 1e-3
     worst: float = 0.1
     negligible: float = 1e-2
     same: float = 8.0
+    table: int = 4096
 
 
 TOLERANCE = Tolerance()
@@ -75,9 +77,11 @@ def agreement(gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> 
     >>> agreement({"w": torch.tensor([3.0, 4.0])}, {"w": torch.tensor([-6.0, -8.0])})
     Agreement(error=0.0, worst=0.0, rounding=1.1920928955078125e-07, scale=-2.0)
     """
+    numbers = {name: target.numel() for name, target in shared.items()}
+    gradients, shared = trimmed(gradients, shared)
     scale = fitted_scale(gradients, shared)
     wrong, sizes = residual_norms(gradients, shared, scale)
-    means = {name: size / math.sqrt(max(shared[name].numel(), 1)) for name, size in sizes.items()}
+    means = {name: size / math.sqrt(max(numbers[name], 1)) for name, size in sizes.items()}
     present = [mean for mean in means.values() if mean > 0]
     silence = min(wire_rounding(shared) ** 0.5, TOLERANCE.negligible)
     least = silence * median(present) if present else 0.0
@@ -91,6 +95,21 @@ def agreement(gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> 
     elif error > 0:
         error = math.inf
     return Agreement(error, worst, wire_rounding(shared), scale)
+
+
+def trimmed(
+    gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Both without the rows of large tables that are zero in both: most words are in no batch."""
+    own, theirs = dict(gradients), dict(shared)
+    for name, target in shared.items():
+        if target.dim() != 2 or len(target) < TOLERANCE.table or not target.numel():
+            continue
+        mine = gradients[name].to(target.device)
+        rows = (target.any(1) | mine.any(1)).nonzero().flatten()
+        if 0 < len(rows) < len(target) // 2:
+            own[name], theirs[name] = mine[rows], target[rows]
+    return own, theirs
 
 
 def fitted_scale(gradients: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> float:

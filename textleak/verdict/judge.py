@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
@@ -11,13 +11,13 @@ from textleak.core.batch import TokenBatch
 from textleak.core.update import SharedUpdate
 from textleak.core.verdict import PartVerdict, Verdict, alike, joined
 from textleak.evidence.factor import oddness
-from textleak.gradients import Agreement, agreement
 from textleak.models.text_model import TextModel
 from textleak.verdict.contrast import Contrast, own_parts
+from textleak.verdict.examiner import Examiner
 from textleak.verdict.neighbours import Neighbour, Neighbourhood
 from textleak.verdict.options import VerdictOptions
-from textleak.verdict.recompute import Gradients, update_of, verify
-from textleak.verdict.rounding import Rounding, distance, in_double, rounding
+from textleak.verdict.recompute import verify
+from textleak.verdict.rounding import Rounding
 
 ZERO = "the update is zero: it tells nothing"
 NOTHING = "nothing was recovered"
@@ -26,61 +26,11 @@ OTHER_CLASS = "another class explains the update as well, with a plainer factor"
 NO_TRACE = "it leaves no trace in the update"
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """How near a recovered batch's update is to the shared one.
-
-    Attributes:
-        gradients: the recomputed update.
-        check: its agreement with the shared one.
-        units: of rounding; None where the agreement is too poor to look closer.
-        distance: the residual in these units.
-    """
-
-    gradients: Gradients
-    check: Agreement
-    units: Rounding | None
-    distance: float
-
-    def holds(self, options: VerdictOptions) -> bool:
-        """Whether the update is explained to rounding."""
-        return self.units is not None and self.distance <= options.within
-
-
-def explanation(
-    model: TextModel, update: SharedUpdate, batch: TokenBatch, options: VerdictOptions
-) -> Explanation:
-    """Recompute `batch`'s update, and measure what it leaves of the shared one."""
-    own = update_of(model, update, batch)
-    check = agreement(own, update.gradients)
-    if not check.near or check.scale == 0:
-        return Explanation(own, check, None, math.inf)
-    light = update
-    if not update.metadata.defences:
-        small = {n: g for n, g in update.gradients.items() if g.numel() <= options.large}
-        light = replace(update, gradients=small or update.gradients)
-    exact = update_of(replace(model, module=in_double(model.module)), light, batch)
-    units = rounding(own, exact, update.gradients, check.scale)
-    return Explanation(own, check, units, distance(own, update.gradients, units))
-
-
-def explains(
-    model: TextModel,
-    update: SharedUpdate,
-    batch: TokenBatch,
-    options: VerdictOptions | None = None,
-) -> bool:
-    """Whether `batch` explains the update to rounding: the end of a search, not a verdict."""
-    return explanation(model, update, batch, options or VerdictOptions()).holds(
-        options or VerdictOptions()
-    )
-
-
 def judge(
     model: TextModel,
     update: SharedUpdate,
     batch: TokenBatch,
-    options: VerdictOptions | None = None,
+    examiner: Examiner | None = None,
 ) -> Verdict:
     """What `update` says of a recovered `batch`.
 
@@ -88,11 +38,12 @@ def judge(
         model: the public model, in evaluation mode.
         update: the shared update.
         batch: what was recovered.
-        options: the thresholds.
+        examiner: one that has looked at this model before, with its thresholds.
     """
-    chosen = options or VerdictOptions()
+    examiner = examiner or Examiner(model)
+    chosen = examiner.options
     count = len(batch.input_ids)
-    found = explanation(model, update, batch, chosen)
+    found = examiner.explanation(update, batch)
     error, scale = found.check.error, found.check.scale
     if not any(bool(g.any()) for g in update.gradients.values()):
         word = "consistent" if error == 0 else "unexplained"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
@@ -54,29 +55,37 @@ class Rounding:
         return median(shares) if shares else 0.0
 
 
-def rounding(own: Gradients, double: Gradients, shared: Gradients, scale: float) -> Rounding:
+def shares(single: Gradients, double: Gradients) -> dict[str, float]:
+    """By tensor of `double`, how far `single` is from it, relative to its norm; no zero tensors."""
+    sizes = {name: norm(single[name]) for name in double}
+    return {
+        name: norm(single[name] - exact.to(single[name])) / sizes[name]
+        for name, exact in double.items()
+        if sizes[name] > 0
+    }
+
+
+def rounding(
+    own: Gradients, shared: Gradients, relative: Mapping[str, float], scale: float
+) -> Rounding:
     """The units of `shared`.
 
     Args:
         own: the recovered batch's update in the model's precision.
-        double: the same in double precision; a tensor that is missing has the usual rounding.
         shared: the client's.
+        relative: rounding by tensor from `shares`; one that is missing has the usual.
         scale: the factor of `shared` on `own`.
     """
-    single = torch.finfo(torch.float32).eps
-    differences, sizes = {}, {}
-    for name in shared:
-        sizes[name] = norm(own[name])
-        differences[name] = 0.0
-        if name in double:
-            differences[name] = norm(own[name] - double[name].to(own[name]))
-    shares = [differences[n] / sizes[n] for n in double if sizes[n] > 0]
     # The tensors' rounding comes from the same activations: by luck alone is one far below the usual.
-    usual = max(median(shares), single) if shares else 0.0
+    usual = max(median(relative.values()), torch.finfo(torch.float32).eps) if relative else 0.0
     wire = wire_precision(shared)
     if wire is not None and (scale != 1 or wire_precision(own) != wire):
         usual = math.sqrt(usual * torch.finfo(wire).eps)
-    units = {name: abs(scale) * max(differences[name], usual * sizes[name]) for name in shared}
+    sizes = {name: norm(own[name]) for name in shared}
+    units = {
+        name: abs(scale) * max(relative.get(name, 0.0), usual) * size
+        for name, size in sizes.items()
+    }
     return Rounding(units, {name: abs(scale) * size for name, size in sizes.items()}, scale)
 
 
@@ -85,14 +94,40 @@ def distance(own: Gradients, shared: Gradients, units: Rounding) -> float:
     return units.distance(residual_norms(own, shared, units.scale)[0])
 
 
-def in_double(module: nn.Module) -> nn.Module:
-    """A copy of a model in double precision."""
+class _Widened(nn.Module):
+    """An embedding whose output alone is in double precision: most of its rows are not looked at."""
+
+    def __init__(self, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.weight = embedding.weight  # by its own name
+        self._look_up = [embedding]  # in a list: not a module of this one
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """The rows of `ids`; (..., H)."""
+        rows: Tensor = self._look_up[0](ids)
+        return rows.double()
+
+
+def in_double(module: nn.Module, large: int) -> nn.Module:
+    """A copy of a model in double precision, which shares tables above `large` numbers."""
+    tables = {
+        id(one): _Widened(one)
+        for one in module.modules()
+        if isinstance(one, nn.Embedding) and one.weight.numel() > large
+    }
+    kept = {id(table.weight): table.weight for table in tables.values()}
+    users = Counter(
+        id(p) for one in module.modules() for p in one.parameters(recurse=False) if id(p) in kept
+    )
+    if any(count > 1 for count in users.values()):  # a tied head multiplies by the table
+        tables, kept = {}, {}
     tensors = [*module.parameters(), *(b for b in module.buffers() if b.is_floating_point())]
+    tensors = [one for one in tensors if id(one) not in kept]
     made = {
         id(one): nn.Parameter(one.detach().double(), requires_grad=one.requires_grad)
         if isinstance(one, nn.Parameter)
         else one.double()
         for one in tensors
     }
-    twin: nn.Module = copy.deepcopy(module, made)  # what `made` holds is not copied first
+    twin: nn.Module = copy.deepcopy(module, {**made, **tables})  # what `made` holds is not copied
     return twin

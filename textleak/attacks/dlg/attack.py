@@ -29,7 +29,6 @@ from textleak.evidence.labels import evident_labels
 from textleak.evidence.spans import row_span
 from textleak.gradients import MATCHERS, Distance, Matcher
 from textleak.models.text_model import TextModel
-from textleak.verdict.judge import explains
 
 
 class Dlg(Attack[DlgOptions]):
@@ -64,7 +63,7 @@ class Dlg(Attack[DlgOptions]):
                 found = search.settle(found)
             if best is None or found.objective < best.objective:
                 best = found
-            if explains(model, update, best.batch):
+            if session.examiner.explains(update, best.batch):
                 break
         if best is None:
             raise RuntimeError("the continuous stage ended before its first iteration")
@@ -154,7 +153,7 @@ class Discrete:
             BatchScorer(model, matcher, at_once(model, options.chunk) or options.chunk),
             None if dense_gradient is None else row_span([dense_gradient]),
             lambda batch: evident_labels(model, update, batch),
-            lambda batch: explains(model, update, batch),
+            lambda batch: session.examiner.explains(update, batch),
             self._on_sweep,
         )
 
