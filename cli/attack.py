@@ -21,6 +21,9 @@ def attack(
     weights_seed: o.WeightsSeed = None,
     activation: o.Activation = None,
     num_labels: o.NumLabels = None,
+    adapter: o.Adapter = None,
+    adapter_steps: o.AdapterSteps = None,
+    adapter_seed: o.AdapterSeed = None,
     task: o.Task = None,
     device: o.Device = None,
     threads: o.Threads = None,
@@ -46,7 +49,8 @@ def attack(
         weights=weights, weights_seed=weights_seed, activation=activation, num_labels=num_labels,
         task=task, device=device, threads=threads, dropout=dropout, mask_rate=mask_rate,
         share=share, defences=defence, attack=attack, labels=labels, seed=seed, every=every,
-        client_seed=client_seed,
+        client_seed=client_seed, adapter=adapter, adapter_steps=adapter_steps,
+        adapter_seed=adapter_seed,
     )  # fmt: skip
     run = o.resolve(config, given, settings)
     output = Output(json=json, save=save, quiet=quiet)

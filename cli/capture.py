@@ -30,6 +30,9 @@ def capture(
     weights_seed: o.WeightsSeed = None,
     activation: o.Activation = None,
     num_labels: o.NumLabels = None,
+    adapter: o.Adapter = None,
+    adapter_steps: o.AdapterSteps = None,
+    adapter_seed: o.AdapterSeed = None,
     task: o.Task = None,
     device: o.Device = None,
     threads: o.Threads = None,
@@ -50,7 +53,8 @@ def capture(
         sentences=sentence, file=file, classes=classes, model=model, weights=weights,
         weights_seed=weights_seed, activation=activation, num_labels=num_labels, task=task,
         device=device, threads=threads, dropout=dropout, mask_rate=mask_rate, share=share,
-        defences=defence, labels=labels, client_seed=client_seed,
+        defences=defence, labels=labels, client_seed=client_seed, adapter=adapter, adapter_steps=adapter_steps,
+        adapter_seed=adapter_seed,
     )  # fmt: skip
     run = o.resolve(config, given, None)
 

@@ -20,6 +20,9 @@ def invert(
     weights: o.Weights = None,
     weights_seed: o.WeightsSeed = None,
     activation: o.Activation = None,
+    adapter: o.Adapter = None,
+    adapter_steps: o.AdapterSteps = None,
+    adapter_seed: o.AdapterSeed = None,
     task: o.Task = None,
     lengths: Annotated[
         str | None,
@@ -48,6 +51,7 @@ def invert(
     given = dict(
         model=model, weights=weights, weights_seed=weights_seed, activation=activation, task=task,
         device=device, threads=threads, attack=attack, labels=labels, seed=seed, every=every,
+        adapter=adapter, adapter_steps=adapter_steps, adapter_seed=adapter_seed,
     )  # fmt: skip
     run = o.resolve(config, given, settings)
     output = Output(json=json, save=save, quiet=quiet)
@@ -64,6 +68,7 @@ def invert(
         run = received.completed(run, shared)
         chosen = setup.build_attack(run)
         loaded = setup.open_model(run)
+        shared = received.as_named(shared, loaded)
         received.check_same_model(shared, loaded)
         shared = received.with_shared(shared, loaded)
     if ignored:

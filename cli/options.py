@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import typer
 import yaml
 
-from textleak.core.bounds import MOST_THREADS
+from textleak.core.bounds import MOST_STEPS, MOST_THREADS
 from textleak.core.config import MOST, RunConfig
 from textleak.core.errors import ConfigError
 from textleak.core.yaml_values import parse_yaml
@@ -61,6 +61,25 @@ Activation: TypeAlias = Annotated[
 ]
 NumLabels: TypeAlias = Annotated[
     int | None, _option("--num-labels", help="Classes of the classification head.", panel=MODEL)
+]
+Adapter: TypeAlias = Annotated[
+    str | None,
+    _option(
+        "--adapter", help="Train this alone: lora:rank=8, or an adapter's folder.", panel=MODEL
+    ),
+]
+AdapterSteps: TypeAlias = Annotated[
+    int | None,
+    _option(
+        "--adapter-steps",
+        min=0,
+        max=MOST_STEPS,
+        help="Train it on public text first; default 0.",
+        panel=MODEL,
+    ),
+]
+AdapterSeed: TypeAlias = Annotated[
+    int | None, _option("--adapter-seed", help="Seeds the adapter's weights.", panel=MODEL)
 ]
 Task: TypeAlias = Annotated[
     str | None,

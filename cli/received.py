@@ -13,9 +13,11 @@ from textleak.client.reading import read_sentences
 from textleak.core.config import MOST, RunConfig, problem
 from textleak.core.consistency import check_fits, check_no_weights
 from textleak.core.errors import ConfigError, DataError, ModelError, UpdateError
+from textleak.core.paths import is_folder
 from textleak.core.update import SharedUpdate, UpdateMetadata, shared_names
 from textleak.defences import Defences
 from textleak.models import TextModel
+from textleak.models.adapters import own_names
 from textleak.models.loading import KNOWN
 from textleak.tasks import TASKS, TEXT_TASKS
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from textleak.vision.models import ImageModel
 
 _RECIPE = {"model": "name", "weights": "weights", "weights_seed": "weights_seed"}
-_RECIPE["activation"] = "activation"
+_RECIPE |= {key: key for key in ("activation", "adapter", "adapter_steps", "adapter_seed")}
 # transformers' names of the last layer of a head over whole sequences or tokens.
 LAST_LAYERS = ("classifier.weight", "classifier.out_proj.weight")
 _CLIENTS = ("sentences", "file", "classes", "batch_size", "mask_rate", "share")
@@ -143,6 +145,12 @@ def completed(config: RunConfig, update: SharedUpdate) -> RunConfig:
                 f"the update names the model {named}; a file does not choose what is loaded from disk "
                 f"or the Hub: if you mean it, give --model {named}"
             )
+        adapter = granted.model.adapter
+        if adapter is not None and is_folder(adapter) and "adapter" not in config.model_fields_set:
+            raise UpdateError(
+                f"the update names the adapter {adapter[:MOST]!r}; a file does not choose what is loaded "
+                "from disk: if you mean it, give --adapter"
+            )
         told |= {key: getattr(granted.model, name) for key, name in _RECIPE.items()}
     last = [name for name in LAST_LAYERS if name in update.gradients]
     head = update.gradients[last[0]] if len(last) == 1 else None
@@ -174,6 +182,19 @@ def check_same_model(update: SharedUpdate, model: TextModel | ImageModel) -> Non
             f"{theirs.weights_seed}, fingerprint {theirs.fingerprint}) than {ours.name}'s "
             f"({ours.weights}, seed {ours.weights_seed}, fingerprint {ours.fingerprint})"
         )
+
+
+def as_named(update: SharedUpdate, model: TextModel) -> SharedUpdate:
+    """`update` with the names of an adapter's file turned into the model's own.
+
+    Raises:
+        UpdateError: two of its tensors are one parameter.
+    """
+    names = own_names(update.gradients, model.parameters)
+    if len(set(names.values())) < len(names):
+        twice = next(name for name in names.values() if list(names.values()).count(name) > 1)
+        raise UpdateError(f"the update holds {twice!r} under two names")
+    return replace(update, gradients={names[n]: g for n, g in update.gradients.items()})
 
 
 def with_shared(update: SharedUpdate, model: TextModel | ImageModel) -> SharedUpdate:

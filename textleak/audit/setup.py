@@ -106,6 +106,9 @@ def model_options(config: RunConfig) -> ModelOptions:
         weights_seed=config.weights_seed,
         activation=config.activation,
         num_labels=config.num_labels,
+        adapter=config.adapter,
+        adapter_steps=config.adapter_steps,
+        adapter_seed=config.adapter_seed,
         device=checked_device(config.device),
     )
 
@@ -190,6 +193,9 @@ def run_header(
         weights=recipe.weights,
         weights_seed=recipe.weights_seed,
         activation=recipe.activation,
+        adapter=recipe.adapter,
+        adapter_steps=recipe.adapter_steps,
+        adapter_seed=recipe.adapter_seed,
         task=model.task.name,
         threat_model=said.threat_model,
         defences=said.defences,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from textleak.core.bounds import MOST_DEFENCES, Classes, Seed, Threads, unfit
+from textleak.core.bounds import MOST_DEFENCES, MOST_STEPS, Classes, Seed, Threads, unfit
 from textleak.core.errors import ConfigError, unknown
 from textleak.core.task_names import TextTaskName
 from textleak.core.threat_model import Patterns, ThreatModel
@@ -29,6 +29,9 @@ class RunConfig(BaseModel):
         weights_seed: seeds the weights that are not loaded.
         activation: `keep`, or the smooth activation put in everywhere.
         num_labels: classes of a classification head.
+        adapter: what alone is trained, as `lora:rank=8`, or the folder of a trained one.
+        adapter_steps: how long it is trained on public text first.
+        adapter_seed: seeds what is drawn of it.
         task: what the client trains.
         dropout: the client trains with dropout on.
         mask_rate: the fraction of tokens that masked-LM predicts.
@@ -58,6 +61,9 @@ class RunConfig(BaseModel):
     weights_seed: Seed = 0
     activation: str = "keep"
     num_labels: Classes | None = None
+    adapter: str | None = None
+    adapter_steps: int = Field(default=0, ge=0, le=MOST_STEPS)
+    adapter_seed: Seed = 0
     task: TextTaskName = "mlm"
     dropout: bool = False
     mask_rate: float = Field(default=0.15, gt=0, le=1)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from textleak.core.bounds import MOST_DEFENCES, Classes, Seed, Threads
+from textleak.core.bounds import MOST_DEFENCES, MOST_STEPS, Classes, Seed, Threads
 from textleak.core.config import Labels
 from textleak.core.task_names import TextTaskName
 from textleak.core.threat_model import Patterns
@@ -108,6 +108,9 @@ class ModelEntry(BaseModel):
         weights_seed: seeds the weights that are not loaded.
         activation: `keep`, or the smooth activation put in everywhere.
         num_labels: classes of a classification head.
+        adapter: what alone is trained, as `lora:rank=8`, or the folder of a trained one.
+        adapter_steps: how long it is trained on public text first.
+        adapter_seed: seeds what is drawn of it.
     """
 
     model_config = SCHEMA
@@ -118,6 +121,9 @@ class ModelEntry(BaseModel):
     weights_seed: Seed = 0
     activation: str = "keep"
     num_labels: Classes | None = None
+    adapter: str | None = None
+    adapter_steps: int = Field(default=0, ge=0, le=MOST_STEPS)
+    adapter_seed: Seed = 0
 
     @property
     def shown(self) -> str:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from textleak.core.bounds import MOST_DEFENCES, MOST_PIXELS, Classes, Seed
+from textleak.core.bounds import MOST_DEFENCES, MOST_PIXELS, MOST_STEPS, Classes, Seed
 from textleak.core.config import problem
 from textleak.core.consistency import contradiction
 from textleak.core.errors import ConfigError, DataError, UpdateError
@@ -53,6 +53,9 @@ class ModelRecipe(BaseModel):
     weights: Literal["pretrained", "random"] = "pretrained"
     weights_seed: Seed = 0
     activation: str = "keep"
+    adapter: str | None = None
+    adapter_steps: int = Field(default=0, ge=0, le=MOST_STEPS)
+    adapter_seed: Seed = 0
     fingerprint: str = ""
     image: ImageRecipe | None = None
 

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from textleak.core.paths import is_folder
 from textleak.models.activations import check_activation
+from textleak.models.adapters import attach
 from textleak.models.families import Family, family_class, family_of
 from textleak.models.loading import (
     KNOWN,
@@ -47,16 +49,19 @@ def inspect_model(options: ModelOptions, task: str) -> ModelFacts:
 
     Raises:
         ModelError: no such name, no weights to be had, or a family that textleak cannot attack.
-        ConfigError: an unknown activation.
+        ConfigError: an unknown activation, or an adapter that is not written as one.
     """
     check_activation(options.activation)
-    if options.weights == "pretrained" and options.name not in KNOWN:
+    trained = options.adapter is not None and is_folder(options.adapter)
+    if trained or (options.weights == "pretrained" and options.name not in KNOWN):
         model = load_model(options, task)
         return _facts(model.module, model.tokenizer, model.family)
     tokenizer, config = read_source(source_of(options.name), options)
     family_class(config)
     with torch.device("meta"):
         module = auto_class(text_task(task)).from_config(config, attn_implementation="eager")
+        if options.adapter is not None:
+            attach(module, options.adapter, options.adapter_seed)
     return _facts(module, tokenizer, family_of(module))
 
 

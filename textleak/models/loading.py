@@ -8,6 +8,7 @@ import pickle
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,7 @@ import torch
 import transformers
 from huggingface_hub import get_session
 from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -26,12 +27,14 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from textleak.core.bounds import Classes, Seed
-from textleak.core.errors import ModelError, unknown
+from textleak.core.bounds import MOST_STEPS, Classes, Seed
+from textleak.core.errors import ConfigError, ModelError, unknown
 from textleak.core.paths import is_folder
 from textleak.core.randomness import weights_drawn
 from textleak.core.update import ModelRecipe
 from textleak.models.activations import check_activation, swap_activations
+from textleak.models.adapter_training import train_adapter
+from textleak.models.adapters import attach, check_adapter
 from textleak.models.checks import check_tokenizer, check_weights
 from textleak.models.families import family_class, family_of
 from textleak.models.fetching import fetched
@@ -58,6 +61,9 @@ class ModelOptions(BaseModel):
         num_labels: classes of a classification head; the configuration's own where None.
         device: where the model is put.
         dtype: the weights' type.
+        adapter: what alone is trained, as `lora:rank=8`, or the folder of a trained one.
+        adapter_steps: how long it is trained on public text first.
+        adapter_seed: seeds what is drawn of it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +75,9 @@ class ModelOptions(BaseModel):
     num_labels: Classes | None = None
     device: str = "cpu"
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
+    adapter: str | None = None
+    adapter_steps: int = Field(default=0, ge=0, le=MOST_STEPS)
+    adapter_seed: Seed = 0
 
 
 def load_model(options: ModelOptions, task: str = "mlm") -> TextModel:
@@ -76,9 +85,11 @@ def load_model(options: ModelOptions, task: str = "mlm") -> TextModel:
 
     Raises:
         ModelError: no such name, no weights to be had, or a family that textleak cannot attack.
-        ConfigError: an unknown activation.
+        ConfigError: an unknown activation, or an adapter that is not written as one.
     """
     check_activation(options.activation)
+    if options.adapter is not None:
+        check_adapter(options.adapter)
     source = source_of(options.name)
     tokenizer, config = read_source(source, options)
     family_class(config)
@@ -90,6 +101,8 @@ def load_model(options: ModelOptions, task: str = "mlm") -> TextModel:
     swapped = swap_activations(module, options.activation)
     if swapped:
         notes.append(f"{swapped} activations replaced by {options.activation}")
+    if options.adapter is not None:
+        attach(module, options.adapter, options.adapter_seed)
     module = module.to(device=options.device, dtype=getattr(torch, options.dtype)).eval()
     word = torch.zeros(1, 3, dtype=torch.long, device=options.device)
     kinked = kinks(module, lambda: module(input_ids=word))
@@ -103,9 +116,17 @@ def load_model(options: ModelOptions, task: str = "mlm") -> TextModel:
         weights=options.weights if options.name not in SIZES else "random",
         weights_seed=options.weights_seed,
         activation=options.activation,
-        fingerprint=fingerprint(module),
+        adapter=options.adapter,
+        adapter_steps=options.adapter_steps,
+        adapter_seed=options.adapter_seed,
     )
-    return TextModel(module, tokenizer, trained, recipe, tuple(notes))
+    model = TextModel(module, tokenizer, trained, recipe, tuple(notes))
+    if options.adapter_steps:
+        if options.adapter is None:
+            raise ConfigError("adapter steps train an adapter: expected one, as lora:rank=8")
+        train_adapter(model, options.adapter_steps, options.adapter_seed)
+    stated = recipe.model_copy(update={"fingerprint": fingerprint(module)})
+    return replace(model, recipe=stated)
 
 
 def default_task(name: str) -> str:

@@ -30,6 +30,9 @@ class RunHeader(BaseModel):
     weights: str
     weights_seed: int = 0
     activation: str
+    adapter: str | None = None
+    adapter_steps: int = 0
+    adapter_seed: int = 0
     task: str
     threat_model: ThreatModel
     defences: tuple[str, ...] = ()
@@ -49,7 +52,14 @@ class RunHeader(BaseModel):
     def title(self) -> str:
         """One line: the attack, the model, the task."""
         swapped = "" if self.activation == "keep" else f", {self.activation}"
-        return f"{self.attack} on {self.model} ({self.task}, {self.weights} weights{swapped})"
+        model = self.model if self.adapter is None else f"{self.model} with {self.trained}"
+        return f"{self.attack} on {model} ({self.task}, {self.weights} weights{swapped})"
+
+    @property
+    def trained(self) -> str:
+        """The adapter, and what it was trained before."""
+        steps = f" after {self.adapter_steps} public steps" if self.adapter_steps else ""
+        return f"{self.adapter}{steps}"
 
 
 def seeded_chance(seed: int | None) -> str:
