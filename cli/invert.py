@@ -15,7 +15,16 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def invert(
-    update: Annotated[Path, typer.Argument(help="A .safetensors file of named gradients.")],
+    update: Annotated[
+        Path | None,
+        typer.Argument(help="Gradients or weights: .safetensors, .npz, .pt, .bin, a folder."),
+    ] = None,
+    before: Annotated[
+        Path | None, typer.Option(help="With --after: the checkpoint that training began with.")
+    ] = None,
+    after: Annotated[
+        Path | None, typer.Option(help="The checkpoint that training ended with, file or folder.")
+    ] = None,
     model: o.Model = None,
     weights: o.Weights = None,
     weights_seed: o.WeightsSeed = None,
@@ -44,7 +53,7 @@ def invert(
     save: o.Save = None,
     debug: o.Debug = False,
 ) -> int:
-    """Attack an update written by capture, or by your own training as named gradients.
+    """Attack an update written by capture, or by your own training: gradients or two checkpoints.
 
     The model, its weights and its activation are those that the file names, unless given.
     """
@@ -56,24 +65,25 @@ def invert(
     run = o.resolve(config, given, settings)
     output = Output(json=json, save=save, quiet=quiet)
 
-    with output.busy(f"reading {update} …"):
+    with output.busy(f"reading {update or after or before} …"):
         from textleak.audit import audit_update, setup
 
-        from . import received
+        from . import files, received
         from .recording import conduct
 
-        shared = received.read_update(update, run, lengths)
-        truth = received.read_truth(reference, shared)
+        found = files.read_files(update, before, after)
+        run = files.begun_at(run, before)
+        stored = received.with_stated(found.update, run, lengths)
+        truth = received.read_truth(reference, stored.metadata)
         ignored = received.unused(run)
-        run = received.completed(run, shared)
+        run = received.completed(run, stored)
         chosen = setup.build_attack(run)
         loaded = setup.open_model(run)
-        shared = received.as_named(shared, loaded)
-        received.check_same_model(shared, loaded)
-        shared = received.with_shared(shared, loaded)
-    if ignored:
-        output.say(ignored)
-    header = setup.run_header("invert", run, loaded, chosen, shared.metadata)
+        fitted = files.fitted_to(loaded, found, stored)
+    shared = fitted.update
+    for line in (*ignored, *fitted.notes):
+        output.say(line)
+    header = setup.run_header("invert", run, loaded, chosen, fitted)
     return conduct(
         output,
         run,

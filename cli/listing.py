@@ -31,6 +31,12 @@ def _defences() -> list[tuple[str, str]]:
     return rows
 
 
+def _readers() -> list[tuple[str, str]]:
+    from textleak.updates import READERS
+
+    return [(name, READERS.load(name).says) for name in READERS]
+
+
 def _image_attacks() -> list[tuple[str, str]]:
     from textleak.vision.attacks import IMAGE_ATTACKS
 
@@ -121,6 +127,7 @@ KINDS: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "attacks": _attacks,
     "image-attacks": _image_attacks,
     "defences": _defences,
+    "readers": _readers,
     "options": _options,
     "image-options": _image_options,
     "models": _models,

@@ -17,9 +17,9 @@ from textleak.core.paths import is_folder
 from textleak.core.update import SharedUpdate, UpdateMetadata, shared_names
 from textleak.defences import Defences
 from textleak.models import TextModel
-from textleak.models.adapters import own_names
 from textleak.models.loading import KNOWN
 from textleak.tasks import TASKS, TEXT_TASKS
+from textleak.updates import Stored
 
 if TYPE_CHECKING:
     from textleak.vision.models import ImageModel
@@ -31,43 +31,41 @@ LAST_LAYERS = ("classifier.weight", "classifier.out_proj.weight")
 _CLIENTS = ("sentences", "file", "classes", "batch_size", "mask_rate", "share")
 
 
-def read_update(path: Path, config: RunConfig, lengths: str | None) -> SharedUpdate:
-    """The update at `path`, its gaps filled with what the user states.
+def with_stated(stored: Stored, config: RunConfig, lengths: str | None) -> Stored:
+    """What was read, the gaps in its facts filled with what the user states.
 
     Raises:
-        UpdateError: the file cannot be used, or contradicts what is stated.
+        UpdateError: the file contradicts what is stated.
         ConfigError: `lengths` is not a list of whole numbers.
     """
-    update = SharedUpdate.load(path)
-    granted = update.metadata
+    path = stored.source
+    granted = stored.metadata
     stated: dict[str, object] = {}
     if granted.task is None:
         if "task" not in config.model_fields_set:
-            raise UpdateError(
-                f"{str(path)!r} does not say its task: give --task {'|'.join(TEXT_TASKS)}"
-            )
+            raise UpdateError(f"{path!r} does not say its task: give --task {'|'.join(TEXT_TASKS)}")
         stated["task"] = config.task
     elif granted.task == "image":
-        raise UpdateError(f"{str(path)!r} was made with pictures: textleak vision invert {path}")
+        raise UpdateError(f"{path!r} was made with pictures: textleak vision invert {path}")
     elif "task" in config.model_fields_set and config.task != granted.task:
-        raise UpdateError(f"{str(path)!r} was made for {granted.task}, not for {config.task}")
+        raise UpdateError(f"{path!r} was made for {granted.task}, not for {config.task}")
     counts = _lengths(lengths)
     if counts is not None:
         if granted.lengths not in (None, counts):
-            raise UpdateError(f"{str(path)!r} states the lengths {granted.lengths}, not {counts}")
+            raise UpdateError(f"{path!r} states the lengths {granted.lengths}, not {counts}")
         if granted.batch_size not in (None, len(counts)):
             raise UpdateError(
-                f"{str(path)!r} states {granted.batch_size} sequences, --lengths {len(counts)}"
+                f"{path!r} states {granted.batch_size} sequences, --lengths {len(counts)}"
             )
         stated |= {"lengths": counts, "batch_size": len(counts)}
     if config.labels == "known" and granted.labels is None:
-        raise UpdateError(f"{str(path)!r} grants no labels: --labels joint or analytic")
+        raise UpdateError(f"{path!r} grants no labels: --labels joint or analytic")
     stated |= _training(path, config, granted)
     try:
         facts = UpdateMetadata.model_validate({**dict(granted), **stated})
     except ValidationError as error:
         raise UpdateError(problem(error, UpdateMetadata)[1]) from error
-    return SharedUpdate(update.gradients, facts)
+    return replace(stored, metadata=facts)
 
 
 def _lengths(text: str | None) -> tuple[int, ...] | None:
@@ -80,7 +78,7 @@ def _lengths(text: str | None) -> tuple[int, ...] | None:
         raise ConfigError(what) from error
 
 
-def _training(path: Path, config: RunConfig, granted: UpdateMetadata) -> dict[str, object]:
+def _training(path: str, config: RunConfig, granted: UpdateMetadata) -> dict[str, object]:
     """What `config` states of the client's training, where the file itself does not.
 
     Raises:
@@ -97,22 +95,20 @@ def _training(path: Path, config: RunConfig, granted: UpdateMetadata) -> dict[st
         made, said = (
             ", ".join(specs) or "no defence" for specs in (granted.defences, defences.specs)
         )
-        raise UpdateError(f"{str(path)!r} was made with {made}, the configuration says {said}")
+        raise UpdateError(f"{path!r} was made with {made}, the configuration says {said}")
     if assumed.dropout != granted.threat_model.dropout:
         made = "with" if granted.threat_model.dropout else "without"
-        raise UpdateError(
-            f"{str(path)!r} was made {made} dropout, the configuration says otherwise"
-        )
+        raise UpdateError(f"{path!r} was made {made} dropout, the configuration says otherwise")
     return {}
 
 
-def unused(config: RunConfig) -> str:
-    """What `config` sets that only a client has use for, in words; empty where it sets nothing such."""
+def unused(config: RunConfig) -> list[str]:
+    """What `config` sets that only a client has use for, in a line; none where it sets nothing such."""
     given = [key for key in _CLIENTS if key in config.model_fields_set]
-    return f"not used here, the update has its own: {', '.join(given)}" if given else ""
+    return [f"not used here, the update has its own: {', '.join(given)}"] if given else []
 
 
-def read_truth(path: Path | None, update: SharedUpdate) -> PrivateText | None:
+def read_truth(path: Path | None, facts: UpdateMetadata) -> PrivateText | None:
     """The true sentences at `path`, with their classes if it has them.
 
     Raises:
@@ -121,21 +117,21 @@ def read_truth(path: Path | None, update: SharedUpdate) -> PrivateText | None:
     if path is None:
         return None
     sentences, labels = read_sentences(path)
-    count = update.metadata.batch_size
+    count = facts.batch_size
     if count is not None and count != len(sentences):
         raise DataError(f"{str(path)!r} has {len(sentences)} sentences, the update's batch {count}")
-    task = update.metadata.task
+    task = facts.task
     labelled = task is not None and TASKS.load(task).labelled
     return PrivateText(sentences, labels if labelled else None)
 
 
-def completed(config: RunConfig, update: SharedUpdate) -> RunConfig:
+def completed(config: RunConfig, stored: Stored) -> RunConfig:
     """`config` with the model, weights, activation and task of the update where not given.
 
     Raises:
         UpdateError: the model is to be loaded from disk or the Hub, and only the update names it.
     """
-    granted: UpdateMetadata = update.metadata
+    granted = stored.metadata
     told: dict[str, object] = {"task": granted.task}
     if granted.model is not None:
         if granted.model.name not in KNOWN and "model" not in config.model_fields_set:
@@ -152,12 +148,16 @@ def completed(config: RunConfig, update: SharedUpdate) -> RunConfig:
                 "from disk: if you mean it, give --adapter"
             )
         told |= {key: getattr(granted.model, name) for key, name in _RECIPE.items()}
-    last = [name for name in LAST_LAYERS if name in update.gradients]
-    head = update.gradients[last[0]] if len(last) == 1 else None
-    if head is not None and head.dim() == 2:
-        told["num_labels"] = int(head.shape[0])
+    heads = [tensor for name, tensor in stored.tensors.items() if _last_layer(name)]
+    if len(heads) == 1 and heads[0].dim() == 2:
+        told["num_labels"] = int(heads[0].shape[0])
     missing = {key: value for key, value in told.items() if key not in config.model_fields_set}
     return config.merged(missing)
+
+
+def _last_layer(name: str) -> bool:
+    """Whether a tensor is a head's last one, whatever wraps the model."""
+    return any(name == last or name.endswith(f".{last}") for last in LAST_LAYERS)
 
 
 def check_same_model(update: SharedUpdate, model: TextModel | ImageModel) -> None:
@@ -182,19 +182,6 @@ def check_same_model(update: SharedUpdate, model: TextModel | ImageModel) -> Non
             f"{theirs.weights_seed}, fingerprint {theirs.fingerprint}) than {ours.name}'s "
             f"({ours.weights}, seed {ours.weights_seed}, fingerprint {ours.fingerprint})"
         )
-
-
-def as_named(update: SharedUpdate, model: TextModel) -> SharedUpdate:
-    """`update` with the names of an adapter's file turned into the model's own.
-
-    Raises:
-        UpdateError: two of its tensors are one parameter.
-    """
-    names = own_names(update.gradients, model.parameters)
-    if len(set(names.values())) < len(names):
-        twice = next(name for name in names.values() if list(names.values()).count(name) > 1)
-        raise UpdateError(f"the update holds {twice!r} under two names")
-    return replace(update, gradients={names[n]: g for n, g in update.gradients.items()})
 
 
 def with_shared(update: SharedUpdate, model: TextModel | ImageModel) -> SharedUpdate:

@@ -65,7 +65,17 @@ KNOWN = modules()
 GRAPH = {name: imports(name, path, KNOWN) for name, path in KNOWN.items()}
 RUNNING = {name: imports(name, path, KNOWN, types=False) for name, path in KNOWN.items()}
 ORDER = (  # of the rooms: each imports only from those before it
-    *("core", "optim", "gradients", "training", "tasks", "models", "defences", "evidence"),
+    *(
+        "core",
+        "optim",
+        "gradients",
+        "training",
+        "tasks",
+        "models",
+        "defences",
+        "updates",
+        "evidence",
+    ),
     *("verdict", "client", "attacks", "metrics", "results", "audit", "grid", "report", "bench"),
     *("vision", "utility"),
 )

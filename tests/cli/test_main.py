@@ -56,6 +56,7 @@ def test_list_names_everything(textleak: Textleak) -> None:
     for name in ("dlg-paper", "minilm", "bert-mini", "softplus", "paper-table3", "token_match"):
         assert f"  {name} " in out or f"  {name}\n" in out
     assert textleak("list", "presets").out.startswith("presets:\n")
+    assert "npz  " in textleak("list", "readers").out
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -13,7 +13,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from textleak_cli import received
+from textleak_cli import files, received
 
 from textleak.core.config import RunConfig
 from textleak.core.errors import TextleakError
@@ -172,7 +172,7 @@ FIELDS = ["task", "batch_size", "lengths", "labels", "masked_positions", "model"
 
 
 @st.composite
-def files(draw: st.DrawFn) -> bytes:
+def contents(draw: st.DrawFn) -> bytes:
     """A safetensors file whose every part may be wrong, and whose bytes may be mutated."""
     entries: dict[str, Any] = {}
     data = b""
@@ -195,7 +195,7 @@ def files(draw: st.DrawFn) -> bytes:
 @settings(
     max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(files(), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=2))
+@given(contents(), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=2))
 def test_any_file_is_read_or_refused(
     classifier: TextModel, tmp_path: Path, content: bytes, changes: list[tuple[int, int]]
 ) -> None:
@@ -207,10 +207,10 @@ def test_any_file_is_read_or_refused(
     said = ""
     try:
         config = RunConfig(task="classification")
-        update = received.read_update(path, config, None)
-        received.completed(config, update)
-        received.check_same_model(update, classifier)
-        received.with_shared(update, classifier)
+        found = files.read_files(path, None, None)
+        stored = received.with_stated(found.update, config, None)
+        received.completed(config, stored)
+        files.fitted_to(classifier, found, stored)
     except TextleakError as error:
         said = str(error)
     assert len(said) < 1000

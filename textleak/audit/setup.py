@@ -22,9 +22,10 @@ from textleak.defences import Defences
 from textleak.metrics.sentence import SentenceFrame
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.models.loading import default_task
-from textleak.results.header import RunHeader, versions
+from textleak.results.header import RunHeader, UpdateSource, versions
 from textleak.results.pieces import Pieces
 from textleak.tasks import TASKS
+from textleak.updates import Fitted
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # those that hold numbers and run what attacks need
 
@@ -166,7 +167,7 @@ def run_header(
     config: RunConfig,
     model: TextModel,
     attack: Any,
-    received: UpdateMetadata | None = None,
+    received: Fitted | None = None,
 ) -> RunHeader:
     """What a run of `attack` assumes.
 
@@ -175,15 +176,19 @@ def run_header(
         config: the run's configuration.
         model: the public model.
         attack: the attack with its options.
-        received: what an update from elsewhere says of itself; by `config` where None.
+        received: an update from elsewhere; the client of `config` makes its own where None.
     """
     recipe, defences = model.recipe, build_defences(config)
     seeded = config.client_seed is not None
-    said = received or UpdateMetadata(
-        threat_model=defences.assumed(config.threat_model),
-        defences=defences.specs,
-        privacy=defences.promise(seeded=seeded),
-        client_seeded=seeded,
+    said = (
+        received.update.metadata
+        if received
+        else UpdateMetadata(
+            threat_model=defences.assumed(config.threat_model),
+            defences=defences.specs,
+            privacy=defences.promise(seeded=seeded),
+            client_seeded=seeded,
+        )
     )
     return RunHeader(
         command=command,
@@ -204,6 +209,7 @@ def run_header(
         client_seeded=said.client_seeded,
         client_seed=None if received else config.client_seed,
         model_notes=model.notes,
+        update=None if received is None else UpdateSource(kind=received.kind, notes=received.notes),
         versions=versions(),
     )
 

@@ -20,7 +20,7 @@ MOST_SEQUENCES = 65_536  # of a batch; evidence is looked through once for each
 MOST_TOKENS = 1_048_576  # of a sequence, whatever the model
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 SQUARES_FROM, SQUARES_TO = 1e-12, 1e12  # a largest entry whose square single precision holds well
-ALIKE = 0.5  # of the weights' norm; see `check_no_weights`
+ALIKE = 0.5  # of the weights' norm; see `holds_weights`
 
 
 def contradiction(facts: UpdateMetadata) -> str | None:
@@ -150,22 +150,28 @@ def _bare(dtype: torch.dtype) -> str:
 def check_no_weights(update: SharedUpdate, parameters: Mapping[str, Tensor]) -> None:
     """Refuse weights in the place of gradients: a checkpoint has the same names and shapes.
 
-    A gradient g of any size is no nearer to weights w than |w| times the sine of the angle between
-    them: within half of |w| only below 30 degrees. In thousands of dimensions that is no chance.
-
     Raises:
         UpdateError: the tensors are the model's own weights, or hardly changed ones.
+    """
+    if holds_weights(update, parameters):
+        raise UpdateError(
+            "the file holds the model's weights, not an update: expected gradients, or weights "
+            "before minus weights after"
+        )
+
+
+def holds_weights(update: SharedUpdate, parameters: Mapping[str, Tensor]) -> bool:
+    """Whether the tensors are the model's own weights, or hardly changed ones.
+
+    A gradient g of any size is no nearer to weights w than |w| times the sine of the angle between
+    them: within half of |w| only below 30 degrees. In thousands of dimensions that is no chance.
     """
     apart = size = 0.0
     for name, gradient in update.gradients.items():
         weight = parameters[name].detach().to("cpu", torch.float64)
         apart += float((gradient.double() - weight).square().sum())
         size += float(weight.square().sum())
-    if size > 0 and apart < ALIKE**2 * size:
-        raise UpdateError(
-            "the file holds the model's weights, not an update: expected gradients, or weights "
-            "before minus weights after"
-        )
+    return size > 0 and apart < ALIKE**2 * size
 
 
 def workable(update: SharedUpdate) -> SharedUpdate:

@@ -14,6 +14,15 @@ from textleak.core.threat_model import ThreatModel
 _PACKAGES = ("textleak", "torch", "transformers", "tokenizers", "numpy")
 
 
+class UpdateSource(BaseModel):
+    """What an update from elsewhere is, and how it was read: names mapped, weights subtracted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    notes: tuple[str, ...] = ()
+
+
 class RunHeader(BaseModel):
     """The head of a run's record, printed with every result and stored in every file.
 
@@ -41,6 +50,7 @@ class RunHeader(BaseModel):
     client_seeded: bool = False
     client_seed: int | None = None
     model_notes: tuple[str, ...] = ()
+    update: UpdateSource | None = None
     versions: dict[str, str] = {}
 
     @property
