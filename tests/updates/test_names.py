@@ -14,7 +14,13 @@ from textleak.updates.names import mapped
 
 STACKS = [
     *("module.", "_orig_mod.", "_module.", "model.", "base_model.model.", "net."),
-    *("_orig_mod.module.", "module._module.", "module._orig_mod._module.", "base_model.model.model.", "a.b.module."),
+    *(
+        "_orig_mod.module.",
+        "module._module.",
+        "module._orig_mod._module.",
+        "base_model.model.model.",
+        "a.b.module.",
+    ),
 ]
 
 
