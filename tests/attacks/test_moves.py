@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from textleak.attacks.dlg.moves import (
     Move,
     apply_all,
+    block_moves,
     class_moves,
     compatible,
     free_places,
@@ -33,6 +34,19 @@ def places() -> list[tuple[int, ...]]:
 def test_word_moves_leave_out_the_word_that_stands_there() -> None:
     moves = list(word_moves(batch(), {(0, 1): [7, 5, 6], (1, 1): [9]}))
     assert [move.words for move in moves] == [(((0, 1), 5),), (((0, 1), 6),)]
+
+
+def test_blocks_turn_whole_sequences_first_and_carry_the_labels_of_tokens() -> None:
+    start = batch()
+    moves = block_moves(start, places(), 50)
+    turned = [apply_all([move], start) for move in moves]
+    assert [row.input_ids[0].tolist() for row in turned[:2]] == [[2, 8, 8, 7, 3], [2, 8, 7, 8, 3]]
+    assert [row.labels[0].tolist().index(11) for row in turned[:2]] == [3, 2]
+    assert turned[2].rows() == [[2, 7, 8, 8, 3], [2, 7, 9, 3]]
+    for row in turned:
+        assert sorted(row.input_ids.flatten().tolist()) == sorted(start.input_ids.flatten().tolist())
+        assert sorted(row.labels.flatten().tolist()) == sorted(start.labels.flatten().tolist())
+    assert len(block_moves(start, places(), 2)) == 2
 
 
 def test_swaps_stay_inside_a_sequence_and_are_their_own_inverse() -> None:

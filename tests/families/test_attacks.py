@@ -14,14 +14,15 @@ from textleak.attacks.auto import Auto, AutoOptions
 from textleak.attacks.dlg import Dlg, DlgOptions
 from textleak.attacks.subspace import Subspace, SubspaceOptions
 from textleak.core.errors import UpdateError
+from textleak.evidence.batch_words import used_words
 from textleak.models import ModelOptions, TextModel, load_model
 
 PLACED = ["bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "albert", "mpnet"]
 SHORT = "two dogs ran"
 
 
-def load(path: Path, family: str, task: str) -> TextModel:
-    folder = make_folder(path, family, task, initializer_range=0.07)
+def load(path: Path, family: str, task: str, **changes: int) -> TextModel:
+    folder = make_folder(path, family, task, **{"initializer_range": 0.07, **changes})
     return load_model(ModelOptions(name=folder), task)
 
 
@@ -35,6 +36,17 @@ def test_subspace_is_exact_where_layer_0_tells_places(
     found = Subspace(SubspaceOptions())(model, update)
     assert sorted(found.token_ids) == sorted(private.original_ids)
     assert found.verified
+
+
+@pytest.mark.parametrize("family", ["xlm-roberta", "albert"])
+def test_a_batch_may_use_most_of_a_tied_vocabulary(tmp_path: Path, family: str) -> None:
+    model = load(tmp_path, family, "mlm", hidden_size=96, embedding_size=80)
+    private, update = share(model, CORPUS)
+    present = private.batch.input_ids[private.batch.attention_mask.bool()].unique()
+    assert 2 * len(present) > len(model.word_table)  # absent words' rows are no majority
+    used = used_words(model, update)
+    assert used is not None
+    assert used.ids.tolist() == present.tolist()
 
 
 @pytest.mark.parametrize("task", ["multi-label", "regression"])
@@ -64,7 +76,7 @@ def test_subspace_says_what_lacks(tmp_path: Path, family: str) -> None:
         ("electra", "mlm"),
         ("albert", "token-classification"),
         ("mpnet", "regression"),
-        ("deberta-v2", "classification"),
+        ("deberta-v2", "mlm"),
         ("modernbert", "classification"),
         ("convbert", "classification"),
     ],

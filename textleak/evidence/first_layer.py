@@ -45,6 +45,13 @@ class FirstLayer:
     relative: Tensor | None = None
     block: int = 1 << 21
 
+    @staticmethod
+    def readable(model: TextModel) -> bool:
+        """Whether the family has what tells places: a position table under a norm, plain attention."""
+        parts = model.family.embeddings
+        tabled = parts.positions is not None and parts.norm is not None
+        return tabled and model.family.plain_attention
+
     @classmethod
     def of(cls, model: TextModel) -> FirstLayer:
         """Read the weights of `model`.

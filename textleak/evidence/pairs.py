@@ -16,6 +16,7 @@ from textleak.evidence.first_layer import FirstLayer
 from textleak.evidence.spans import Span
 
 _DIRECTIONS = 32
+_ABSENT = 0.9  # a batch may use most of a small vocabulary; a word this far up is none of its
 _CLEAR = 10.0  # the least step between what passes and what fails
 _MARGIN = 3.0  # how far above the largest residual that passed another may lie
 
@@ -43,7 +44,7 @@ def pairs_in_span(
         coarse = screen.residuals(place)
         near = coarse.argsort()[:most]
         exact = span.residual(layer.inputs(words[near], torch.full_like(near, place)))
-        edge = _edge(exact, float(coarse.median()))
+        edge = _edge(exact, float(coarse.quantile(_ABSENT)))
         if float(exact.min()) >= max([edge, *(before for _, _, before in tested)]):
             break
         tested.append((words[near], exact, edge))

@@ -82,7 +82,9 @@ def untied_words(gradient: Tensor, at_places: Tensor | None = None) -> UsedWords
     return UsedWords(ids, gradient[ids].double(), torch.zeros(0, gradient.shape[1]).double())
 
 
-def tied_words(gradient: Tensor, at_places: Tensor | None = None) -> UsedWords:
+def tied_words(
+    gradient: Tensor, at_places: Tensor | None = None, present: Tensor | None = None
+) -> UsedWords:
     """The words of the batch from the gradient (V, H) of a table that input and decoder share.
 
     Every row has a decoder part; these parts span at most as many dimensions as positions bore loss.
@@ -95,7 +97,10 @@ def tied_words(gradient: Tensor, at_places: Tensor | None = None) -> UsedWords:
     Args:
         gradient: of the table.
         at_places: (T, H) gradient of the position table, if shared; it helps under noise.
+        present: (W,) the words of the batch, rising, where other evidence tells them.
     """
+    if present is not None:
+        return _of_present(gradient, present)
     norms = gradient.norm(dim=1)
     lively = norms > 0
     if 2 * int(lively.sum()) < len(gradient):  # rounding or pruning took the decoder's part away
@@ -116,6 +121,21 @@ def tied_words(gradient: Tensor, at_places: Tensor | None = None) -> UsedWords:
         ids = torch.unique(torch.cat([ids, large, *more]))
     rows = gradient[ids].double()
     return UsedWords(ids, rows - rows @ decoder.T @ decoder, decoder, exact)
+
+
+def _of_present(gradient: Tensor, present: Tensor) -> UsedWords:
+    """`tied_words` where the words are known: every other row is the decoder's alone."""
+    absent = torch.ones(len(gradient), dtype=torch.bool)
+    absent[present] = False
+    others = gradient[absent].double()
+    unit = others / others.norm(dim=1, keepdim=True).clamp_min(1e-300)
+    _, values, right = torch.linalg.svd(unit, full_matrices=False)
+    rank = spectral_rank(values)
+    decoder = right[:rank]
+    rows = gradient[present].double()
+    rest = rows - rows @ decoder.T @ decoder
+    # As many rows as dimensions prove nothing: a span needs rows that it did not have to hold.
+    return UsedWords(present, rest, decoder, exact=rank < len(others))
 
 
 def _majority_span(rows: Tensor) -> Tensor:

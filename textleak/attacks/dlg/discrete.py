@@ -13,6 +13,7 @@ from textleak.attacks.dlg.moves import (
     Move,
     Place,
     apply_all,
+    block_moves,
     class_moves,
     compatible,
     free_places,
@@ -67,6 +68,7 @@ class Search:
         self._head_span, self._solved, self._on_sweep = head_span, solved, on_sweep
         self._evident = evident
         self._places = free_places(facts.free)
+        self._placed = model.family.embeddings.positions is not None
 
     def settle(self, starts: Sequence[TokenBatch], lists: dict[Place, list[int]]) -> Scored:
         """Sweep over listed words and likely labels, then over swaps, until neither helps.
@@ -86,6 +88,8 @@ class Search:
             )
             if better is None:
                 better = self._sweep(current, self._swaps(current))
+            if better is None and not self._placed:
+                better = self._sweep(current, block_moves(current.batch, self._places, _SWAPS))
             if better is None:
                 break
             current = self._better_labels(better)

@@ -12,7 +12,8 @@ from textleak.attacks.dlg.options import MatchingOptions
 from textleak.core.batch import length_mask
 from textleak.core.errors import UpdateError
 from textleak.core.update import SharedUpdate
-from textleak.evidence.words import UsedWords, tied_words, untied_words
+from textleak.evidence.batch_words import used_words
+from textleak.evidence.words import UsedWords
 from textleak.models.text_model import TextModel
 
 
@@ -58,9 +59,9 @@ def gather_facts(model: TextModel, update: SharedUpdate, options: MatchingOption
     frame = _frame(model, lengths)
     words = standing_words(model.tokenizer, masks=model.task.bears == "places")
     used = None
-    table = model.family.embeddings.words.of(update.gradients)
-    if options.words == "gradient" and table is not None:
-        used = tied_words(table) if model.family.head.tied else untied_words(table)
+    if options.words == "gradient":
+        used = used_words(model, update)
+    if used is not None:
         seen = used.ids[torch.isin(used.ids, words)]
         if len(seen):
             words = seen

@@ -56,6 +56,37 @@ def swap_moves(batch: TokenBatch, places: Sequence[Place]) -> Iterator[Move]:
             yield Move(words=((one, second), (other, first)))
 
 
+def block_moves(batch: TokenBatch, places: Sequence[Place], most: int) -> list[Move]:
+    """Two neighbouring runs of a sequence's words exchanged, labels of tokens with them.
+
+    Whole sequences turned round come first: where places are relative, a sentence that is right but for
+    where it begins differs from the truth in every word, and is better than its neighbours. The others
+    are drawn.
+
+    Args:
+        batch: what is changed.
+        places: the free places.
+        most: moves at most.
+    """
+    rows = [[at for at in places if at[0] == row] for row in range(len(batch.input_ids))]
+    turns = [row[at:] + row[:at] for row in rows for at in range(1, len(row))]
+    moves = [_moved(batch, sorted(turned), turned) for turned in turns]
+    for row in rows:
+        drawn = torch.randint(len(row) + 1, (most, 3)).sort(dim=1).values.unique(dim=0)  # type: ignore[no-untyped-call]
+        for first, at, last in drawn[torch.randperm(len(drawn))].tolist():
+            if first < at < last and last - first < len(row):
+                moves.append(_moved(batch, row[first:last], row[at:last] + row[first:at]))
+    order = torch.randperm(max(len(moves) - len(turns), 0)) + len(turns)
+    return [*moves[: len(turns)], *(moves[i] for i in order.tolist())][:most]
+
+
+def _moved(batch: TokenBatch, to: Sequence[Place], origins: Sequence[Place]) -> Move:
+    pairs = list(zip(to, origins, strict=True))
+    words = tuple((at, int(batch.input_ids[origin])) for at, origin in pairs)
+    labels = tuple((at, int(batch.labels[origin])) for at, origin in pairs if batch.by_token)
+    return Move(words, labels)
+
+
 def label_moves(batch: TokenBatch, likely: Sequence[Place]) -> Iterator[Move]:
     """Every masked-LM label at each likely place instead, and every two labels exchanged."""
     bearing = [(int(row), int(at)) for row, at in (batch.labels != IGNORED).nonzero()]

@@ -10,20 +10,14 @@ from torch import Tensor
 
 from textleak.attacks.subspace.pairs import Duals
 from textleak.core.update import SharedUpdate
+from textleak.evidence.batch_words import input_span, spanned_pairs, used_words
 from textleak.evidence.decoder import input_rows, scaled_decoder_part
 from textleak.evidence.duals import context_duals, input_solution, residual_gradients
 from textleak.evidence.first_layer import FirstLayer
-from textleak.evidence.pairs import pairs_in_span
 from textleak.evidence.places import place_words
 from textleak.evidence.regression import likely_pairs
 from textleak.evidence.spans import Span, row_span
-from textleak.evidence.words import (
-    active_rows,
-    correlated_rows,
-    is_noisy,
-    tied_words,
-    untied_words,
-)
+from textleak.evidence.words import UsedWords, active_rows, correlated_rows, is_noisy
 from textleak.models.text_model import TextModel
 
 _SHORTEST = 2  # places of a sentence: [CLS] and [SEP]
@@ -55,9 +49,10 @@ def find_candidates(
     shared = update.gradients
     table = model.family.embeddings.words.of(shared)
     at_places = _position_rows(model, update)
-    if table is None:
+    used = used_words(model, update)
+    if table is None or used is None:
         return _from_span(model, update, layer)
-    ids, rows, unsure = _input_rows(model, update, table)
+    ids, rows, unsure = _input_rows(model, update, table, used)
     longest = max(update.metadata.lengths or (model.max_length,))
     places = longest if at_places is None else _places(table, at_places)
     if places < _SHORTEST:
@@ -114,14 +109,11 @@ def _from_regression(ids: Tensor, rows: Tensor, position_rows: Tensor) -> Candid
 
 def _from_span(model: TextModel, update: SharedUpdate, layer: FirstLayer) -> Candidates:
     """Pairs from the span of layer 0's inputs alone; settled where a place allows one word."""
-    gradients = [part.of(update.gradients) for part in model.family.layer(0).inputs]
-    shared = [gradient for gradient in gradients if gradient is not None]
     nothing = torch.zeros(0, model.word_table.shape[1]).double()
-    if not shared:
+    span = input_span(model, update)
+    if span is None:
         return Candidates([], [], nothing, ("no embedding gradient, no layer 0 inputs",))
-    span = row_span(shared)
-    words = torch.arange(len(model.tokenizer))
-    found = pairs_in_span(layer, span, words, model.max_length)
+    found = spanned_pairs(model, layer, span)
     alone = Counter(place for _, place in found)
     settled = [pair for pair in found if alone[pair[1]] == 1]
     loose = [pair for pair in found if alone[pair[1]] > 1]
@@ -131,16 +123,14 @@ def _from_span(model: TextModel, update: SharedUpdate, layer: FirstLayer) -> Can
 
 
 def _input_rows(
-    model: TextModel, update: SharedUpdate, table: Tensor
+    model: TextModel, update: SharedUpdate, table: Tensor, used: UsedWords
 ) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
     """The batch's words, their rows, and which rows are one of several alternatives."""
     head = model.family.head
     if not head.tied:
-        used = untied_words(table, _position_rows(model, update))
         frame = torch.tensor([model.tokenizer.cls_token_id, model.tokenizer.sep_token_id])
         ids = torch.unique(torch.cat([used.ids, frame]))  # no sentence goes without these
         return ids, table[ids].double(), {}
-    used = tied_words(table, _position_rows(model, update))
     if not used.exact:
         return used.ids, used.deltas, {}
     bias_gradient, bias = head.output.bias_of(update.gradients), head.output.bias
