@@ -44,7 +44,9 @@ def test_blocks_turn_whole_sequences_first_and_carry_the_labels_of_tokens() -> N
     assert [row.labels[0].tolist().index(11) for row in turned[:2]] == [3, 2]
     assert turned[2].rows() == [[2, 7, 8, 8, 3], [2, 7, 9, 3]]
     for row in turned:
-        assert sorted(row.input_ids.flatten().tolist()) == sorted(start.input_ids.flatten().tolist())
+        assert sorted(row.input_ids.flatten().tolist()) == sorted(
+            start.input_ids.flatten().tolist()
+        )
         assert sorted(row.labels.flatten().tolist()) == sorted(start.labels.flatten().tolist())
     assert len(block_moves(start, places(), 2)) == 2
 
