@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from textleak.core.cores import cores
 from textleak.core.yaml_source import YamlSource
 from textleak.grid.conduct import Outstanding, conduct, outstanding
-from textleak.grid.executors import Executor, build_executor, cores
+from textleak.grid.executors import Executor, build_executor
 from textleak.grid.prepare import PreparedGrid, prepare_grid
 from textleak.report.terminal import say
 from textleak.results.grid_file import write_grid

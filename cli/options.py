@@ -88,7 +88,13 @@ Task: TypeAlias = Annotated[
 Device: TypeAlias = Annotated[str | None, _option("--device", help="cpu, cuda …", panel=MODEL)]
 Threads: TypeAlias = Annotated[
     int | None,
-    _option("--threads", min=1, max=MOST_THREADS, help="Threads for torch.", panel=MODEL),
+    _option(
+        "--threads",
+        min=1,
+        max=MOST_THREADS,
+        help="Threads for torch; default: the idle cores.",
+        panel=MODEL,
+    ),
 ]
 Dropout: TypeAlias = Annotated[
     bool | None,

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from textleak.audit.setup import checked_device
 from textleak.core.config import problem, validated
+from textleak.core.cores import threads_for
 from textleak.core.errors import ConfigError, DataError, UpdateError
 from textleak.core.update import ImageRecipe, SharedUpdate, UpdateMetadata
 from textleak.vision.audit import UNKNOWN
@@ -48,8 +49,7 @@ def prepare(
     attack = build_attack(config)
     update = _read(path, config)
     options = _classifier(path, update, config, shape)
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    torch.set_num_threads(threads_for(config.threads))
     model = load_image_model(options)
     check_same_model(update, model)
     update = with_shared(update, model)

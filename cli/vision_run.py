@@ -10,6 +10,7 @@ import torch
 
 from textleak.audit.setup import checked_device
 from textleak.core.config import validated
+from textleak.core.cores import threads_for
 from textleak.core.errors import ConfigError, unknown
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate
@@ -57,8 +58,7 @@ def prepare(given: dict[str, Any]) -> ImageRun:
     config = validated(ImageRunConfig, given)
     attack = build_attack(config)
     defences = Defences.parse(config.defences)
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    torch.set_num_threads(threads_for(config.threads))
     images = load_images(config.images)
     model = load_image_model(config.classifier(images, checked_device(config.device)))
     threat_model = ThreatModel(lengths=False, labels=config.labels_known, shared=config.share)

@@ -16,6 +16,7 @@ from textleak.audit.run import NO_WATCHER, AttackCall, PrivateText, Watcher, aud
 from textleak.client import Client, ClientOptions
 from textleak.client.reading import in_batches, read_sentences
 from textleak.core.config import RunConfig, validated
+from textleak.core.cores import threads_for
 from textleak.core.errors import ConfigError, DataError, unknown
 from textleak.core.update import UpdateMetadata
 from textleak.defences import Defences
@@ -94,8 +95,7 @@ def settled(config: RunConfig) -> RunConfig:
 def open_model(config: RunConfig) -> TextModel:
     """Load the model of `config`, with the threads that it asks for."""
     options = model_options(config)
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    torch.set_num_threads(threads_for(config.threads))
     return load_model(options, config.task)
 
 

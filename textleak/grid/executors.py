@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from typing import Protocol
 
+from textleak.core.cores import cores
 from textleak.core.errors import ConfigError, unknown
 from textleak.grid.plan import GridRun
 from textleak.grid.worker import carry_out, failed
@@ -60,13 +61,6 @@ def build_executor(name: str, workers: int, threads: int, address: str | None = 
 def default_threads(workers: int) -> int:
     """Torch threads of each of `workers` on this machine, so that they do not fight over cores."""
     return max(1, cores() // workers)
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class LocalProcesses:

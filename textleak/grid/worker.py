@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from textleak.audit import setup
 from textleak.audit.record import run_record
+from textleak.core.cores import threads_for
 from textleak.core.errors import TextleakError
 from textleak.grid.plan import GridRun
 from textleak.models import ModelOptions, TextModel, load_model
@@ -29,8 +30,7 @@ def carry_out(run: GridRun) -> GridRecord:
     """
     started = time.perf_counter()
     try:
-        if run.config.threads is not None:
-            torch.set_num_threads(run.config.threads)
+        torch.set_num_threads(threads_for(run.config.threads))
         model = _model(setup.model_options(run.config), run.config.task)
         started = time.perf_counter()
         with _limited(run.time_limit):
