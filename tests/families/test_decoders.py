@@ -109,3 +109,12 @@ def test_words_side_by_side_leave_the_states_that_whole_texts_do(
                 ].norm()
                 assert float(error) < 64 * torch.finfo(torch.float32).eps
         level = kept(level, found, words, torch.tensor([[0, 1], [len(level) - 1, 2]]))
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_updates_of_half_precision_come_back(kind: torch.dtype, tmp_path: Path) -> None:
+    model = model_of(tmp_path, "llama")
+    update, truth = shared_of(model, CORPUS[:2])
+    halved = {name: gradient.to(kind).float() for name, gradient in update.gradients.items()}
+    found = recovered(model, SharedUpdate(halved, update.metadata))
+    assert sorted(found.token_ids) == sorted(truth)

@@ -14,25 +14,27 @@ follows by pursuit; it needs no gradient of W itself, which may be frozen, withh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.optimize import nnls
 from torch import Tensor, nn
 
+from textleak.attacks.prefix.ends import Ends, ends_of, telling
 from textleak.attacks.prefix.readout import Readout
 from textleak.attacks.prefix.tree import Path
 from textleak.core.bounds import Count
-from textleak.models.decoder_parts import DecoderParts, Projection
+from textleak.models.decoder_parts import DecoderParts
 
 
 class OutcomeOptions(BaseModel):
     """When a target counts.
 
     Attributes:
-        explained: targets are looked for until they leave no more than this share of a slope.
+        explained: targets are looked for until they leave no more than this share of a slope,
+        slack: or this many times what noise does.
+        sure: so many standard errors of an amount may be noise.
         bears: a slope this small beside the largest is none: the prefix was trained on nothing.
         most: the most targets of one prefix that do not follow from its continuations.
         shortlist: how many targets are compared exactly, of those whose slopes point nearest.
@@ -41,9 +43,15 @@ class OutcomeOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     explained: float = Field(default=2e-2, gt=0, lt=1)
+    slack: float = Field(default=1.2, ge=1)
+    sure: float = Field(default=3.0, ge=0)
     bears: float = Field(default=1e-4, gt=0, lt=1)
     most: Count = 8
     shortlist: Count = 1024
+
+    def limit(self, share: float) -> float:
+        """The share of a slope that its targets may leave, of which noise is `share`."""
+        return max(self.explained, self.slack * share)
 
 
 @dataclass(frozen=True)
@@ -53,41 +61,12 @@ class Targets:
     Attributes:
         weights: for each prefix that bore loss, its targets with the share of the loss of each.
         unexplained: for each of them, the share of its slope that these leave.
+        doubt: for each of them, the share that noise may make; none of an exact update.
     """
 
     weights: dict[Path, dict[int, float]]
     unexplained: dict[Path, float]
-
-
-@dataclass(frozen=True)
-class _Ends:
-    """The tail of the model at every prefix.
-
-    Attributes:
-        slopes: the loss by what it wrote, (N, out).
-        given: what the head reads, (N, H), with a graph back to `written`.
-        written: zeros added to what the projection wrote, (S, T, out) or (S T, out).
-        flat: where in S T each prefix ends, (N,).
-    """
-
-    slopes: Tensor
-    given: Tensor
-    written: Tensor
-    flat: Tensor
-
-    def pulled(self, cotangents: Tensor) -> Tensor:
-        """J^T c of one cotangent (N, H) for each prefix; (N, out)."""
-        (slope,) = torch.autograd.grad(self.given, self.written, cotangents, retain_graph=True)
-        return slope.view(-1, slope.shape[-1])[self.flat].double()
-
-    def jacobians(self, indices: list[int]) -> Tensor:
-        """J of these prefixes, (k, H, out)."""
-        columns = []
-        for axis in range(self.given.shape[1]):
-            cotangents = torch.zeros_like(self.given)
-            cotangents[indices, axis] = 1
-            columns.append(self.pulled(cotangents)[indices])
-        return torch.stack(columns, dim=1)
+    doubt: dict[Path, float] = field(default_factory=dict)
 
 
 def targets_of(
@@ -110,7 +89,7 @@ def targets_of(
     projection = telling(parts, shared)
     if projection is None or not nodes:
         return None
-    ends = _ends(module, parts, projection, shared, nodes)
+    ends = ends_of(module, parts, projection, shared, nodes)
     readout = Readout(module, parts.head)
     following = _following(nodes) if readout.words else [[] for _ in nodes]
     expected = readout.expected(ends.given.detach())
@@ -123,11 +102,13 @@ def targets_of(
         turned = replace(ends, slopes=sign * ends.slopes)
         fits = _fits(_Pursuit(turned, expected, readout, options), bearing, following, options)
         tries.append(fits)
-        if all(fit.left <= options.explained for fit in fits.values()):
+        if all(fit.left <= options.limit(ends.share(i)) for i, fit in fits.items()):
             break
     best = min(tries, key=lambda fits: sum(fit.left for fit in fits.values()))
     return Targets(
-        {nodes[i]: best[i].weights() for i in bearing}, {nodes[i]: best[i].left for i in bearing}
+        {nodes[i]: best[i].weights() for i in bearing},
+        {nodes[i]: best[i].left for i in bearing},
+        {nodes[i]: best[i].doubt(float(ends.noise[i]), options.sure) for i in bearing},
     )
 
 
@@ -138,7 +119,8 @@ def _fits(
     options: OutcomeOptions,
 ) -> dict[int, _Fit]:
     fits = pursuit.first(bearing, following)
-    fits.update(pursuit.more([i for i in bearing if fits[i].left > options.explained], fits))
+    more = [i for i in bearing if fits[i].left > options.limit(pursuit.ends.share(i))]
+    fits.update(pursuit.more(more, fits))
     return fits
 
 
@@ -150,60 +132,6 @@ def _following(nodes: Sequence[Path]) -> list[list[int]]:
         if len(node) > 1:
             words[index[node[:-1]]].append(node[-1])
     return words
-
-
-def telling(parts: DecoderParts, shared: Mapping[str, Tensor]) -> Projection | None:
-    """A shared projection behind the last attention, the last one first."""
-    for probe in reversed(parts.blocks[-1][1:]):
-        for projection in probe.projections:
-            if projection.rows(shared) is not None:
-                return projection
-    return None
-
-
-def _ends(
-    module: nn.Module,
-    parts: DecoderParts,
-    projection: Projection,
-    shared: Mapping[str, Tensor],
-    nodes: Sequence[Path],
-) -> _Ends:
-    inner = {node[:-1] for node in nodes}
-    leaves = [node for node in nodes if node not in inner]
-    place = {leaf[: n + 1]: (s, n) for s, leaf in enumerate(leaves) for n in range(len(leaf))}
-    places = torch.tensor([place[node] for node in nodes])
-    width = max(map(len, leaves))
-    device = next(module.parameters()).device
-    ids = torch.tensor([[*leaf, *[0] * (width - len(leaf))] for leaf in leaves], device=device)
-    seen: dict[str, Tensor] = {}
-
-    def written(_: nn.Module, given: tuple[Tensor], output: Tensor) -> Tensor:
-        seen["read"] = given[0].detach()
-        seen["zeros"] = torch.zeros_like(output, requires_grad=True)
-        return output.detach() + seen["zeros"]
-
-    with ExitStack() as stack:
-        hooks = (
-            module.get_submodule(projection.name).register_forward_hook(written),
-            module.get_submodule(parts.head.name).register_forward_pre_hook(
-                lambda _, given: seen.__setitem__("given", given[0])
-            ),
-        )
-        for hook in hooks:
-            stack.callback(hook.remove)
-        with torch.enable_grad():
-            module(input_ids=ids, attention_mask=_mask(leaves, width).to(device), use_cache=False)
-    at = (places[:, 0], places[:, 1])
-    inputs = seen["read"].view(*ids.shape, -1)[at].double()  # some families flatten (S, T)
-    gradient = projection.rows(shared)
-    assert gradient is not None
-    slopes = torch.linalg.lstsq(inputs.T, gradient.double().T.to(inputs), driver="gelsd").solution
-    return _Ends(slopes, seen["given"][at], seen["zeros"], places @ torch.tensor([width, 1]))
-
-
-def _mask(leaves: Sequence[Path], width: int) -> Tensor:
-    lengths = torch.tensor([len(leaf) for leaf in leaves])
-    return (torch.arange(width)[None] < lengths[:, None]).long()
 
 
 @dataclass(frozen=True)
@@ -222,6 +150,20 @@ class _Fit:
         solution, left = nnls(atoms.T.numpy(), slope.numpy())
         return cls(words, atoms, torch.from_numpy(solution), float(left) / float(slope.norm()))
 
+    def doubt(self, noise: float, sure: float) -> float:
+        """The amount that `sure` standard errors of noise in the slope make, or what is left does.
+
+        Args:
+            noise: the norm of the noise.
+            sure: how many standard errors.
+        """
+        counted = self.amounts > 0
+        if not counted.any():
+            return 0.0
+        spread = torch.linalg.pinv(self.atoms[counted]).square().sum(0).max()
+        error = noise * float(spread / self.atoms.shape[1]) ** 0.5
+        return max(sure * error, self.left * float(self.amounts.max()))
+
     def weights(self) -> dict[int, float]:
         pairs = zip(self.words, self.amounts.tolist(), strict=True)
         return {word: amount for word, amount in pairs if amount > 0}
@@ -231,9 +173,9 @@ class _Pursuit:
     """Finds the targets of prefixes: those that the tree suggests, then any word."""
 
     def __init__(
-        self, ends: _Ends, expected: Tensor, readout: Readout, options: OutcomeOptions
+        self, ends: Ends, expected: Tensor, readout: Readout, options: OutcomeOptions
     ) -> None:
-        self._ends, self._expected, self._readout = ends, expected, readout
+        self.ends, self._expected, self._readout = ends, expected, readout
         self._options = options
 
     def first(self, indices: list[int], candidates: Sequence[Sequence[int]]) -> dict[int, _Fit]:
@@ -241,15 +183,15 @@ class _Pursuit:
         atoms: dict[int, list[Tensor]] = {index: [] for index in indices}
         for turn in range(max((len(candidates[i]) for i in indices), default=0)):
             words = torch.tensor([c[turn] if turn < len(c) else 0 for c in candidates])
-            rows = self._readout.rows(self._ends.given.detach(), words)
-            pulled = self._ends.pulled(self._expected - rows)
+            rows = self._readout.rows(self.ends.given.detach(), words)
+            pulled = self.ends.pulled(self._expected - rows)
             for index in indices:
                 if turn < len(candidates[index]):
                     atoms[index].append(pulled[index])
-        empty = self._ends.slopes.new_zeros(0, self._ends.slopes.shape[1])
+        empty = self.ends.slopes.new_zeros(0, self.ends.slopes.shape[1])
         return {
             i: _Fit.of(
-                self._ends.slopes[i],
+                self.ends.slopes[i],
                 list(candidates[i]),
                 torch.stack(atoms[i]) if atoms[i] else empty,
             )
@@ -260,15 +202,16 @@ class _Pursuit:
         """Go on with any word for those prefixes whose candidates leave something."""
         if not indices:
             return {}
-        jacobians = self._ends.jacobians(indices)
+        jacobians = self.ends.jacobians(indices)
         return {i: self._continued(i, j, fits[i]) for i, j in zip(indices, jacobians, strict=True)}
 
     def _continued(self, index: int, jacobian: Tensor, fit: _Fit) -> _Fit:
-        slope, known = self._ends.slopes[index], len(fit.words)
-        given = self._ends.given[index].detach()
+        slope, known = self.ends.slopes[index], len(fit.words)
+        given = self.ends.given[index].detach()
         apart = self._expected[index] - self._readout.all_rows(given)  # (V, H)
         lengths = apart.norm(dim=1).clamp_min(torch.finfo(apart.dtype).tiny)
-        while fit.left > self._options.explained and len(fit.words) < known + self._options.most:
+        limit = self._options.limit(self.ends.share(index))
+        while fit.left > limit and len(fit.words) < known + self._options.most:
             rest = slope - fit.amounts @ fit.atoms
             rough = (apart @ (jacobian @ rest).to(apart)) / lengths
             near = rough.topk(min(self._options.shortlist, len(rough))).indices

@@ -37,7 +37,7 @@ class PrefixOptions(BaseModel):
     words: WordOptions = Field(default_factory=WordOptions)
     tree: TreeOptions = Field(default_factory=TreeOptions)
     outcome: OutcomeOptions = Field(default_factory=OutcomeOptions)
-    probes: Count = 8
+    probes: Count = 12
     most: Count = 4096
 
 
@@ -76,8 +76,9 @@ def solve(
         UpdateError: no shared gradient shows words, or none shows prefixes.
     """
     states = PrefixStates(family.module)
-    words = Words(family, states, shared, options.words)
     sights = _sights(family.parts, shared, options.probes)
+    rank = min(sight.span.rank for sight in sights)
+    words = Words(family, states, shared, options.words, rank)
     tree = grow(states, sights, words.at, longest, options.tree, on_level)
     stages = [f"{words.found} words", f"{len(tree.nodes)} prefixes"]
     if not tree.complete:
@@ -140,15 +141,15 @@ def next_token_sequences(solved: Solved) -> list[Sequence]:
         return [
             Sequence(leaf, (False, *[True] * (len(leaf) - 1)), 1) for leaf in solved.tree.leaves()
         ]
-    weights = solved.targets.weights
-    unit = _unit([amount for own in weights.values() for amount in own.values()])
+    targets = solved.targets
+    weights, unit = targets.weights, _unit(targets)
     found = []
     for node, own in sorted(weights.items()):
         for word, amount in own.items():
             path = (*node, word)
-            going_on = sum(weights.get(path, {}).values())
-            count = round((amount - going_on) / unit)
-            if count > 0:
+            ending = amount - sum(weights.get(path, {}).values())
+            count = round(ending / unit)
+            if count > 0 and ending > targets.doubt.get(node, 0.0):
                 bears = (False, *(path[:n] in weights for n in range(1, len(path))))
                 found.append(Sequence(path, bears, count))
     return found
@@ -158,8 +159,7 @@ def class_sequences(solved: Solved) -> list[tuple[Path, int, int]]:
     """The sequences of a classification batch: tokens, class, and how often."""
     if solved.targets is None:
         return [(leaf, 0, 1) for leaf in solved.tree.leaves()]
-    weights = solved.targets.weights
-    unit = _unit([amount for own in weights.values() for amount in own.values()])
+    weights, unit = solved.targets.weights, _unit(solved.targets)
     return [
         (node, label, round(amount / unit))
         for node, own in sorted(weights.items())
@@ -168,11 +168,19 @@ def class_sequences(solved: Solved) -> list[tuple[Path, int, int]]:
     ]
 
 
-def _unit(amounts: list[float]) -> float:
-    """The share of the loss of one target: the smallest amount, but for what is only rounding."""
+def _unit(targets: Targets) -> float:
+    """The share of the loss of one target: the smallest amount, but for what is only rounding or noise."""
+    amounts = [
+        amount
+        for node, own in targets.weights.items()
+        for amount in own.values()
+        if amount > targets.doubt.get(node, 0.0)
+    ]
     if not amounts:
         return 1.0
     values = torch.tensor(amounts).sort().values
-    least = float(values[values > 0.05 * float(values[len(values) // 2])][0])
-    counts = (values / least).round().clamp_min(1)
+    half = int((values.cumsum(0) < 0.5 * values.sum()).sum())  # half of the loss is in larger ones
+    least = float(values[values > 0.05 * float(values[half])][0])
+    values = values[values >= least]
+    counts = (values / least).round()
     return float((values * counts).sum() / counts.square().sum())

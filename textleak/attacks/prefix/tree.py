@@ -6,7 +6,7 @@ gradient (DAGER, Petrov et al. 2024, section 4.3). Each prefix found is tried wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,11 +28,16 @@ class TreeOptions(BaseModel):
         edge: the residuals of what belongs end where the next is this many times as large. Of exact
             gradients they are 1e-6 and less beside 6e-3 and more (SmolLM2-135M, 16 movie reviews,
             395 prefixes at a width of 576).
-        most: no residual above this belongs, under noise either.
+        most: no residual above this belongs.
+        noisy_edge: the same as `edge` under noise or half precision. What belongs ends 1.7 times and
+            more below what does not, where the next of what does not is 1.4 times away (SmolLM2-135M,
+            one review under noise of 1e-4, eight sentences in bfloat16).
+        noisy_most: the same as `most`, as a share of the median: most of what is tried never belongs.
         spread: none belongs that is this many times the largest before it: a level on which all
             texts have ended has a widest gap too.
         repeats: how often a first word may be repeated before anything else follows: attention over
-            equal words gives the state of one, so they cannot be told apart until then.
+            equal words gives the state of one, so they cannot be told apart until then. Under noise
+            none may: they cannot be told apart behind it either.
         excess: the tree may have this many times as many prefixes as the span has dimensions.
     """
 
@@ -40,6 +45,8 @@ class TreeOptions(BaseModel):
 
     edge: float = Field(default=10.0, gt=1)
     most: float = Field(default=1e-2, gt=0, lt=1)
+    noisy_edge: float = Field(default=1.5, gt=1)
+    noisy_most: float = Field(default=0.5, gt=0, lt=1)
     spread: float = Field(default=100.0, gt=1)
     repeats: Count = 4
     excess: float = Field(default=1.5, ge=1)
@@ -96,10 +103,7 @@ def grow(
         words = words_at(level.length)
         if not len(words):
             break
-        worst = options.spread * max(nodes.values(), default=1.0)
-        level, residuals = _extended(
-            states, sights, level, words, options, min(options.most, worst)
-        )
+        level, residuals = _extended(states, sights, level, words, options, nodes)
         if not len(level):
             break
         paths = [tuple(row) for row in level.words.tolist()]
@@ -118,7 +122,7 @@ def _extended(
     level: Prefixes,
     words: Tensor,
     options: TreeOptions,
-    most: float,
+    before: Mapping[Path, float],
 ) -> tuple[Prefixes, Tensor]:
     """The next level: the extensions that belong, with their residuals."""
     tried = [
@@ -126,12 +130,13 @@ def _extended(
         for found in states.extended(level, words, [sight.probe for sight in sights])
     ]
     values = torch.cat([residual.flatten() for _, residual in tried])
-    threshold = edge(values, options.edge, most)
+    threshold = _threshold(values, sights, options, before)
+    repeats = 1 if is_noisy(sights) else options.repeats
     parts, kept_values = [], []
     for found, residual in tried:
         chosen = (residual < threshold).nonzero()
         fresh = [
-            not _repeats(level.words[found.rows.start + row], int(words[column]), options.repeats)
+            not _repeats(level.words[found.rows.start + row], int(words[column]), repeats)
             for row, column in chosen.tolist()
         ]
         chosen = chosen[torch.tensor(fresh, dtype=torch.bool)]
@@ -154,13 +159,40 @@ def outside(span: Span, given: Tensor) -> Tensor:
     return span.residual(given).masked_fill((given == 0).all(-1), 1.0)
 
 
-def edge(residuals: Tensor, factor: float, most: float) -> float:
+def _threshold(
+    values: Tensor, sights: Sequence[Sight], options: TreeOptions, before: Mapping[Path, float]
+) -> float:
+    """Below this lies what belongs to a level whose extensions leave `values`, (n,)."""
+    worst = max(before.values(), default=1.0)
+    if not is_noisy(sights):
+        return edge(values, options.edge, min(options.most, options.spread * worst))
+    most = options.noisy_most * float(values.median())
+    if before:  # in logarithms two thirds of the way to what does not belong
+        most = min(most, (worst * most**2) ** (1 / 3))
+    return edge(values, options.noisy_edge, most, last=True)
+
+
+def is_noisy(sights: Sequence[Sight]) -> bool:
+    """Whether the update that the sights read is noisy, or of half precision."""
+    return any(sight.span.noisy for sight in sights)
+
+
+def edge(residuals: Tensor, factor: float, most: float, last: bool = False) -> float:
     """What belongs lies below this: the widest gap of the residuals, if it is `factor` wide.
+
+    Args:
+        residuals: of all that may belong.
+        factor: how many times as large the next residual is behind a gap.
+        most: no gap begins above this.
+        last: the last gap that is more than half as wide as the widest, in logarithms, instead of the
+            widest: under noise what belongs is spread widely, and what does not is crowded.
 
     >>> edge(torch.tensor([0.2, 1e-7, 0.3, 3e-7]), 10, 1e-2)
     0.01
     >>> edge(torch.tensor([0.2, 0.3]), 10, 1e-2)
     0.0
+    >>> round(edge(torch.tensor([1e-4, 0.02, 0.1, 0.11]), 1.5, 0.5, last=True), 3)
+    0.1
     """
     ordered = residuals.sort().values.clamp_min(1e-12)
     below = ordered[ordered < most]
@@ -169,9 +201,11 @@ def edge(residuals: Tensor, factor: float, most: float) -> float:
     above = ordered[len(below)] if len(ordered) > len(below) else ordered.new_tensor(1.0)
     ends = torch.cat([below[1:], above[None].clamp_max(1.0)])
     gaps = ends / below
-    at = int(gaps.argmax())
-    if float(gaps[at]) < factor:
+    at, widest = int(gaps.argmax()), float(gaps.max())
+    if widest < factor:
         return 0.0
+    if last:
+        at = int((gaps >= max(factor, widest**0.5)).nonzero()[-1])
     return min(float(ends[at]), most) if at + 1 < len(below) else most
 
 

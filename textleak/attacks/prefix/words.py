@@ -10,6 +10,7 @@ from torch import Tensor
 
 from textleak.attacks.prefix.states import PrefixStates
 from textleak.attacks.prefix.tree import edge, outside
+from textleak.core.bounds import Count
 from textleak.core.errors import UpdateError
 from textleak.evidence.spans import Span, row_span
 from textleak.models.families.decoder import Decoder
@@ -25,6 +26,8 @@ class WordOptions(BaseModel):
             (SmolLM2-135M, eight sentences); under bfloat16 2e-2.
         noisy_edge: the same as `edge` where the update is noisy.
         noisy_most: the same as `most`.
+        generous: under noise the list has at least this many times as many words as the batch is
+            thought to have prefixes; a word of a small gradient has no gap behind it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +36,7 @@ class WordOptions(BaseModel):
     most: float = Field(default=0.05, gt=0, lt=1)
     noisy_edge: float = Field(default=1.5, gt=1)
     noisy_most: float = Field(default=0.5, gt=0, lt=1)
+    generous: Count = 2
 
 
 class Words:
@@ -43,6 +47,7 @@ class Words:
         states: runs it.
         shared: the update's gradients.
         options: which words count.
+        prefixes: how many prefixes the batch is thought to have.
 
     Raises:
         UpdateError: no shared gradient shows words.
@@ -54,8 +59,10 @@ class Words:
         states: PrefixStates,
         shared: Mapping[str, Tensor],
         options: WordOptions,
+        prefixes: int = 0,
     ) -> None:
         self._family, self._states, self._options = family, states, options
+        self._prefixes = prefixes
         self._everything = torch.arange(len(family.embeddings.words.parameter))
         gradients = family.parts.words.gradients(shared)
         self._span: Span | None = row_span(gradients) if gradients else None
@@ -96,9 +103,8 @@ class Words:
         inputs = self._states.alone(self._family.parts.words, pool, position)
         residual = outside(self._span, inputs)
         options = self._options
-        factor, most = (
-            (options.noisy_edge, options.noisy_most)
-            if self._span.noisy
-            else (options.edge, options.most)
-        )
-        return pool[residual < edge(residual, factor, most)]
+        if not self._span.noisy:
+            return pool[residual < edge(residual, options.edge, options.most)]
+        clear = int((residual < edge(residual, options.noisy_edge, options.noisy_most)).sum())
+        count = max(clear, min(options.generous * self._prefixes, len(pool)))
+        return pool[residual.argsort()[:count]]
