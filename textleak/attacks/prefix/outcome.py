@@ -162,7 +162,8 @@ class _Fit:
             return 0.0
         spread = torch.linalg.pinv(self.atoms[counted]).square().sum(0).max()
         error = noise * float(spread / self.atoms.shape[1]) ** 0.5
-        return max(sure * error, self.left * float(self.amounts.max()))
+        largest = float(self.amounts.max())
+        return float(max(sure * error, self.left * largest))
 
     def weights(self) -> dict[int, float]:
         pairs = zip(self.words, self.amounts.tolist(), strict=True)
