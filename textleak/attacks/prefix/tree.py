@@ -216,5 +216,15 @@ def _repeats(prefix: Tensor, word: int, most: int) -> bool:
 
 def _without_idle_repeats(nodes: dict[Path, float]) -> dict[Path, float]:
     """Without the repeats of a first word that nothing else follows: one word explains them."""
-    needed = {path[:n] for path in nodes if len(set(path)) > 1 for n in range(1, len(path) + 1)}
-    return {p: value for p, value in nodes.items() if len(p) == 1 or p in needed}
+    needed = {
+        path[:n]
+        for path in nodes
+        if path[-1] != path[0] and _uniform(path[:-1])
+        for n in range(1, len(path))
+    }
+    return {p: v for p, v in nodes.items() if len(p) == 1 or p in needed or not _uniform(p)}
+
+
+def _uniform(path: Path) -> bool:
+    """Whether a prefix repeats one word."""
+    return path[-1] == path[0] and path.count(path[0]) == len(path)
