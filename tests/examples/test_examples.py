@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from families.folders import CORPUS, make_folder
 from PIL import Image
 
 from textleak.models import TextModel
@@ -24,6 +25,7 @@ IMAGES = ("measure_images.py", "image_defences.py")
 UTILITY = "utility.py"
 KILL = "kill_and_resume.py"
 VERDICTS = "measure_verdicts.py"
+DECODERS = "measure_decoders.py"
 
 
 @pytest.mark.parametrize("script", COMMANDS)
@@ -131,4 +133,13 @@ def test_wrong_batches_are_not_called_proven(mlm: TextModel) -> None:
 
 def test_every_example_is_run() -> None:
     scripts = {path.name for path in (ROOT / "examples").glob("*.py")}
-    assert scripts == {*COMMANDS, *IMAGES, UTILITY, KILL, VERDICTS}
+    assert scripts == {*COMMANDS, *IMAGES, UTILITY, KILL, VERDICTS, DECODERS}
+
+
+def test_decoders_are_measured_line_by_line(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, "llama", "causal")
+    (tmp_path / "lines.txt").write_text("\n".join(CORPUS[:4]))
+    settings = ["--batch", "2", "--batches", "1", "--defence", "none", "--defence", "bf16"]
+    out = run(DECODERS, tmp_path / "lines.txt", "--model", folder, *settings)
+    assert [line.split(" | ")[2] for line in out[2:]] == ["none", "bf16"]
+    assert out[2].split(" | ")[5:8] == ["2/2", "1", "0"]
