@@ -13,6 +13,7 @@ from textleak.core.consistency import check_fits, holds_weights
 from textleak.core.errors import UpdateError
 from textleak.core.update import SharedUpdate, UpdateMetadata
 from textleak.updates.names import Mapped, in_order, mapped
+from textleak.updates.optimizer import named_moments
 from textleak.updates.stored import Stored
 
 if TYPE_CHECKING:
@@ -123,6 +124,9 @@ def _weights_among(
 
 
 def _named(stored: Stored, module: nn.Module) -> Mapped:
+    if stored.optimizer is not None:
+        moments = named_moments(stored.optimizer, module, stored.source)
+        return Mapped(moments, stored.optimizer.said)
     if stored.arrays:
         return in_order(stored.arrays, module, stored.source)
     return mapped(stored.tensors, module, stored.source)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from textleak.core.errors import UpdateError
 from textleak.updates.arrays import members
+from textleak.updates.optimizer import is_optimizer, optimizer_state
 from textleak.updates.readers import Reader
 from textleak.updates.stored import Stored
 
@@ -23,7 +24,7 @@ INSIDE = (
 
 
 class TorchFile(Reader):
-    """A file of `torch.save`: a state dict, a dict or list of gradients, a training checkpoint."""
+    """A file of `torch.save`: a state dict, gradients, a checkpoint, an optimiser."""
 
     says: ClassVar[str] = "torch.save of tensors, read with weights_only"
 
@@ -60,6 +61,9 @@ def stored(path: Path, content: Any) -> Stored:
         UpdateError: there are none in any container that is known.
     """
     source = str(path)
+    if is_optimizer(content):
+        state = optimizer_state(content, source)
+        return Stored(source, "optimiser's state", optimizer=state)
     if isinstance(content, list | tuple) and content and all(map(_array, content)):
         return Stored(source, "list of tensors", arrays=tuple(content))
     if isinstance(content, Mapping):
