@@ -21,6 +21,7 @@ COMMANDS = {
     "attack": ("attack", "Share the gradient of your sentences, and see it give them back."),
     "capture": ("capture", "Write the update that a client with your sentences would share."),
     "invert": ("invert", "Attack an update: from capture, or your own training."),
+    "inspect": ("inspect", "Say what an update holds and gives away, without attacking it."),
     "audit": ("audit", "Run a grid of attacks: texts, models, attacks, defences, seeds."),
     "report": ("report", "Sum up an audit as a page, tables and plots."),
     "replay": ("replay", "Show again a run kept with --save."),
