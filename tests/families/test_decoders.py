@@ -11,6 +11,8 @@ from families.folders import CORPUS, DECODERS, make_folder
 from textleak.attacks import ATTACKS
 from textleak.attacks.prefix.states import Prefixes, PrefixStates, kept
 from textleak.client import Client, ClientOptions
+from textleak.client.client import PrivateBatch
+from textleak.core.batch import IGNORED, TokenBatch
 from textleak.core.reconstruction import Reconstruction
 from textleak.core.update import SharedUpdate
 from textleak.models import ModelOptions, TextModel, load_model
@@ -118,3 +120,23 @@ def test_updates_of_half_precision_come_back(kind: torch.dtype, tmp_path: Path) 
     halved = {name: gradient.to(kind).float() for name, gradient in update.gradients.items()}
     found = recovered(model, SharedUpdate(halved, update.metadata))
     assert sorted(found.token_ids) == sorted(truth)
+
+
+def test_loss_on_the_answers_alone_tells_every_turn(tmp_path: Path) -> None:
+    model = model_of(tmp_path, "llama")
+    (row,) = model.tokenizer(["the cat sat down . rain fell on the roof . she sang"])["input_ids"]
+    ids = torch.tensor([row])
+    labels = torch.cat([ids[:, 1:], torch.full((1, 1), IGNORED)], dim=1)
+    labels[:, [0, 1, 4, 5, 6]] = IGNORED  # two prompts
+    batch = TokenBatch(ids, torch.ones_like(ids), labels)
+    client = Client(model, ClientOptions(seed=0))
+    found = recovered(model, client.share(PrivateBatch(batch, [row])))
+    assert found.token_ids == [row]
+    assert torch.equal(found.candidate.batch.labels, labels)
+    assert found.verified
+
+
+def test_a_text_that_fills_most_of_the_width_comes_back(tmp_path: Path) -> None:
+    model = model_of(tmp_path, "llama")
+    update, truth = shared_of(model, [" ".join(" ".join(CORPUS).split()[:55])])
+    assert recovered(model, update).token_ids == truth

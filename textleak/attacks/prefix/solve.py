@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -135,7 +136,7 @@ def next_token_sequences(solved: Solved) -> list[Sequence]:
     """The sequences of a next-token batch.
 
     A prefix that was trained c times to predict w, and goes on c' times behind w, ends c - c' times
-    with w as its last token.
+    with w as its last token. Words that bear no loss, such as a prompt's, are passed on the way.
     """
     if solved.targets is None:
         return [
@@ -143,16 +144,28 @@ def next_token_sequences(solved: Solved) -> list[Sequence]:
         ]
     targets = solved.targets
     weights, unit = targets.weights, _unit(targets)
+    flows = _flows(solved.tree, weights)
     found = []
     for node, own in sorted(weights.items()):
         for word, amount in own.items():
             path = (*node, word)
-            ending = amount - sum(weights.get(path, {}).values())
+            ending = amount - flows.get(path, 0.0)
             count = round(ending / unit)
             if count > 0 and ending > targets.doubt.get(node, 0.0):
                 bears = (False, *(path[:n] in weights for n in range(1, len(path))))
                 found.append(Sequence(path, bears, count))
     return found
+
+
+def _flows(tree: Tree, weights: Mapping[Path, Mapping[int, float]]) -> dict[Path, float]:
+    """The loss that each prefix bears or, where it bears none, those that continue it."""
+    flows: dict[Path, float] = {}
+    behind: dict[Path, float] = defaultdict(float)
+    for node in sorted(tree.nodes, key=len, reverse=True):
+        own = sum(weights[node].values()) if node in weights else behind[node]
+        flows[node] = own
+        behind[node[:-1]] += own
+    return flows
 
 
 def class_sequences(solved: Solved) -> list[tuple[Path, int, int]]:
