@@ -75,6 +75,8 @@ class UpdateMetadata(BaseModel):
         local: the local steps behind a weight delta; None for the gradient of one step. The
             gradients of the update are then (weights before - weights after) / (rate * steps).
         privacy: what is proven of the defences, where anything is.
+        weights_kept: the precision of the weights whose difference the tensors are, before less after;
+            None where they are gradients. Each number then carries the rounding of its own weight.
         client_seeded: the client's chance (masks, dropout, noise) follows from a seed that was given for
             it, which is not told: it protects from nobody who guesses it.
     """
@@ -92,6 +94,7 @@ class UpdateMetadata(BaseModel):
     local: LocalSteps | None = None
     privacy: PrivacyGuarantee | None = None
     client_seeded: bool = False
+    weights_kept: Literal["float64", "float32", "bfloat16", "float16"] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> UpdateMetadata:

@@ -58,7 +58,7 @@ def fitted(stored: Stored, model: TextModel) -> Fitted:
             "after training"
         )
     notes += (*extra, f"{stored.source!r} holds weights: the update is the model's less these")
-    return _delta(delta, stored.metadata, len(weights), notes)
+    return _delta(delta, stored.metadata, weights, notes)
 
 
 def between(before: Stored | None, after: Stored, model: TextModel) -> Fitted:
@@ -87,7 +87,7 @@ def between(before: Stored | None, after: Stored, model: TextModel) -> Fitted:
     delta = _difference(start, shared)
     if not delta:
         raise UpdateError("the weights before and after are the same: nothing was trained")
-    return _delta(delta, after.metadata, len(shared), notes)
+    return _delta(delta, after.metadata, shared, notes)
 
 
 def _weights(
@@ -145,12 +145,18 @@ def _difference(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> di
 
 
 def _delta(
-    delta: dict[str, Tensor], facts: UpdateMetadata, count: int, notes: tuple[str, ...]
+    delta: dict[str, Tensor],
+    facts: UpdateMetadata,
+    after: Mapping[str, Tensor],
+    notes: tuple[str, ...],
 ) -> Fitted:
-    still = count - len(delta)
+    still = len(after) - len(delta)
     if still:
-        notes += (f"{still} of {count} tensors did not move: taken to be frozen, left out",)
-    return Fitted(SharedUpdate(delta, facts), "weight delta", notes)
+        notes += (f"{still} of {len(after)} tensors did not move: taken to be frozen, left out",)
+    coarsest = min((weight.dtype for weight in after.values()), key=lambda dtype: dtype.itemsize)
+    kept = str(coarsest).removeprefix("torch.")
+    told = facts.model_copy(update={"weights_kept": kept})
+    return Fitted(SharedUpdate(delta, told), "weight delta", notes)
 
 
 def _equal(first: Tensor, second: Tensor) -> bool:

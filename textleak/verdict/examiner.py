@@ -18,6 +18,7 @@ from textleak.models.text_model import TextModel
 from textleak.verdict.options import VerdictOptions
 from textleak.verdict.recompute import Gradients, update_of
 from textleak.verdict.rounding import Rounding, distance, in_double, rounding, shares
+from textleak.verdict.weight_rounding import weight_rounding
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,11 @@ class Examiner:
         own, shared = trimmed(whole, update.gradients)
         check = agreement(whole, update.gradients)
         found = Explanation(whole, check, None, math.inf)
-        if not check.near or check.scale == 0:
+        noise = weight_rounding(update, self._model.parameters, whole, check.scale)
+        if not (check.near or noise) or check.scale == 0:
             return found
         for relative in self._roundings(update, batch, whole):
-            units = rounding(own, shared, relative, check.scale)
+            units = rounding(own, shared, relative, check.scale, noise)
             found = replace(found, units=units, distance=distance(own, shared, units))
             if found.holds(self.options):
                 break

@@ -66,7 +66,11 @@ def shares(single: Gradients, double: Gradients) -> dict[str, float]:
 
 
 def rounding(
-    own: Gradients, shared: Gradients, relative: Mapping[str, float], scale: float
+    own: Gradients,
+    shared: Gradients,
+    relative: Mapping[str, float],
+    scale: float,
+    noise: Mapping[str, float] | None = None,
 ) -> Rounding:
     """The units of `shared`.
 
@@ -75,6 +79,7 @@ def rounding(
         shared: the client's.
         relative: rounding by tensor from `shares`; one that is missing has the usual.
         scale: the factor of `shared` on `own`.
+        noise: what is known to be added to each tensor, as a norm.
     """
     # The tensors' rounding comes from the same activations: by luck alone is one far below the usual.
     usual = max(median(relative.values()), torch.finfo(torch.float32).eps) if relative else 0.0
@@ -83,7 +88,9 @@ def rounding(
         usual = math.sqrt(usual * torch.finfo(wire).eps)
     sizes = {name: norm(own[name]) for name in shared}
     units = {
-        name: abs(scale) * max(relative.get(name, 0.0), usual) * size
+        name: math.hypot(
+            abs(scale) * max(relative.get(name, 0.0), usual) * size, (noise or {}).get(name, 0.0)
+        )
         for name, size in sizes.items()
     }
     return Rounding(units, {name: abs(scale) * size for name, size in sizes.items()}, scale)
