@@ -36,6 +36,8 @@ def attack(
     labels: o.Labels = None,
     settings: o.Settings = None,
     config: o.Config = None,
+    time_limit: o.TimeLimit = None,
+    max_evaluations: o.MaxEvaluations = None,
     seed: o.Seed = None,
     every: o.Every = None,
     quiet: o.Quiet = False,
@@ -51,6 +53,7 @@ def attack(
         share=share, defences=defence, attack=attack, labels=labels, seed=seed, every=every,
         client_seed=client_seed, adapter=adapter, adapter_steps=adapter_steps,
         adapter_seed=adapter_seed,
+        time_limit=time_limit, max_evaluations=max_evaluations,
     )  # fmt: skip
     run = o.resolve(config, given, settings)
     output = Output(json=json, save=save, quiet=quiet)

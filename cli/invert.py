@@ -46,6 +46,8 @@ def invert(
     labels: o.Labels = None,
     settings: o.Settings = None,
     config: o.Config = None,
+    time_limit: o.TimeLimit = None,
+    max_evaluations: o.MaxEvaluations = None,
     seed: o.Seed = None,
     every: o.Every = None,
     quiet: o.Quiet = False,
@@ -61,6 +63,7 @@ def invert(
         model=model, weights=weights, weights_seed=weights_seed, activation=activation, task=task,
         device=device, threads=threads, attack=attack, labels=labels, seed=seed, every=every,
         adapter=adapter, adapter_steps=adapter_steps, adapter_seed=adapter_seed,
+        time_limit=time_limit, max_evaluations=max_evaluations,
     )  # fmt: skip
     run = o.resolve(config, given, settings)
     output = Output(json=json, save=save, quiet=quiet)
@@ -90,6 +93,12 @@ def invert(
         header,
         setup.model_pieces(loaded),
         lambda watcher: audit_update(
-            loaded, chosen, shared, truth=truth, seed=run.seed, watcher=watcher
+            loaded,
+            chosen,
+            shared,
+            truth=truth,
+            seed=run.seed,
+            budget=run.budget,
+            watcher=watcher,
         ),
     )

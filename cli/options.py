@@ -122,6 +122,14 @@ Settings: TypeAlias = Annotated[
     list[str] | None,
     _option("--set", help="Any other attack option, as key=value; repeat.", panel=ATTACK),
 ]
+TimeLimit: TypeAlias = Annotated[
+    float | None,
+    _option("--time-limit", help="Seconds for an update's attack; then its best.", panel=ATTACK),
+]
+MaxEvaluations: TypeAlias = Annotated[
+    int | None,
+    _option("--max-evaluations", min=1, help="Candidate gradients, likewise.", panel=ATTACK),
+]
 Seed: TypeAlias = Annotated[
     int | None, _option("--seed", help="Seeds the attack; default 0.", panel=ATTACK)
 ]

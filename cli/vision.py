@@ -42,6 +42,8 @@ def attack(
     labels_known: v.LabelsKnown = False,
     attack: v.ImageAttackName = "dlg",
     settings: o.Settings = None,
+    time_limit: o.TimeLimit = None,
+    max_evaluations: o.MaxEvaluations = None,
     seed: o.Seed = None,
     every: o.Every = None,
     quiet: o.Quiet = False,
@@ -56,7 +58,7 @@ def attack(
         weights_seed=weights_seed, activation=activation, device=device, threads=threads,
         defences=defence or None, share=share or None, labels_known=labels_known, attack=attack,
         options=o.parse_settings(settings or []), seed=seed, every=every,
-        client_seed=client_seed,
+        client_seed=client_seed, time_limit=time_limit, max_evaluations=max_evaluations,
     )  # fmt: skip
     output = Output(json=json, quiet=quiet)
     with output.busy("loading …"):
@@ -83,6 +85,8 @@ def invert(
     threads: o.Threads = None,
     attack: v.ImageAttackName = "dlg",
     settings: o.Settings = None,
+    time_limit: o.TimeLimit = None,
+    max_evaluations: o.MaxEvaluations = None,
     seed: o.Seed = None,
     every: o.Every = None,
     quiet: o.Quiet = False,
@@ -98,7 +102,7 @@ def invert(
         index=index, labels=label or None, batch_size=batch_size, model=model, classes=classes,
         init=init, weights_seed=weights_seed, activation=activation, device=device,
         threads=threads, attack=attack, options=o.parse_settings(settings or []), seed=seed,
-        every=every,
+        every=every, time_limit=time_limit, max_evaluations=max_evaluations,
     )  # fmt: skip
     output = Output(json=json, quiet=quiet)
     with output.busy(f"reading {update} …"):

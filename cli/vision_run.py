@@ -119,7 +119,13 @@ def conduct(output: Output, run: ImageRun, save: Path | None) -> int:
         for warning in run.model.warnings():
             output.say(f"warning: {warning}")
         with screen:
-            result = run.attack(run.model, run.update, seed=run.config.seed, on_event=watch)
+            result = run.attack(
+                run.model,
+                run.update,
+                seed=run.config.seed,
+                budget=run.config.budget,
+                on_event=watch,
+            )
         scored = audit(result, run.private)
         record = image_record(run.header, result, scored, history.rows)
         views = [final_view(record)]

@@ -9,16 +9,17 @@ of processor time and is scored as it stands.
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from textleak.attacks import ATTACKS
-from textleak.attacks.limited import Limited
 from textleak.audit import Audit, PrivateText, audit_client
 from textleak.client import ClientOptions
 from textleak.client.reading import read_sentences
+from textleak.core.budget import Budget
 from textleak.core.threat_model import ThreatModel
 from textleak.models import ModelOptions, TextModel, load_model
 
@@ -41,9 +42,10 @@ STEPS: list[tuple[str, dict[str, Any]]] = [
 def audit(
     model: TextModel, sentences: list[str], name: str, options: dict[str, Any], seconds: float
 ) -> Audit:
-    """Attack every sentence by itself; an interrupt ends one attack, not the audit."""
+    """Attack every sentence by itself; a spent budget ends one attack, not the audit."""
     kind = ATTACKS.load(name)
-    attack = Limited(kind(kind.options_class(**options)), seconds)
+    attack = kind(kind.options_class(**options))
+    budget = Budget(seconds, clock=time.process_time)
     batches = []
     for seed, sentence in enumerate(sentences):
         found = audit_client(
@@ -53,6 +55,7 @@ def audit(
             options=ClientOptions(seed=seed),
             threat_model=ThreatModel(),
             seed=seed,
+            budget=budget,
         )
         batches += found.batches
     return Audit(batches)

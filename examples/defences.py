@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from textleak.attacks import ATTACKS
-from textleak.attacks.limited import Limited
 from textleak.audit import Audit, PrivateText, audit_client
 from textleak.client import ClientOptions
 from textleak.client.reading import read_sentences
+from textleak.core.budget import Budget
 from textleak.core.errors import TextleakError
 from textleak.core.threat_model import ThreatModel
 from textleak.defences import Defences
@@ -53,7 +54,8 @@ def cell(
 ) -> dict[str, Any]:
     """One attack on every sentence by itself under one defence."""
     kind = ATTACKS.load(name)
-    attack = Limited(kind(kind.options_class()), seconds)
+    attack = kind(kind.options_class())
+    budget = Budget(seconds, clock=time.process_time)
     batches, failed = [], []
     for seed, text in enumerate(texts):
         try:
@@ -65,6 +67,7 @@ def cell(
                 threat_model=ThreatModel(),
                 defences=Defences.parse([] if spec == "none" else spec.split("+")),
                 seed=seed,
+                budget=budget,
             )
             batches += found.batches
         except TextleakError as error:

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 
 import torch
 
 from textleak.attacks import ATTACKS
-from textleak.attacks.limited import Limited
 from textleak.audit import PrivateText, audit_client
 from textleak.client import ClientOptions
 from textleak.client.reading import read_sentences
+from textleak.core.budget import Budget
 from textleak.core.errors import TextleakError
 from textleak.core.threat_model import ThreatModel
 from textleak.defences import Defences
@@ -90,13 +91,14 @@ def text_leakage(learner: TextLearner, spec: str, given: argparse.Namespace) -> 
     best = 0.0
     for name in given.attack or ["subspace"]:
         kind = ATTACKS.load(name)
-        attack, total = Limited(kind(kind.options_class()), given.seconds), 0.0
+        attack, total = kind(kind.options_class()), 0.0
+        budget = Budget(given.seconds, clock=time.process_time)
         for seed, row in enumerate(learner.learnt[: given.attacked]):
             text = PrivateText([learner.sentences[row]], [learner.labels[row]])
             try:
                 found = audit_client(
                     learner.model, attack, [text], options=ClientOptions(seed=seed),
-                    threat_model=ThreatModel(), defences=of(spec), seed=seed,
+                    threat_model=ThreatModel(), defences=of(spec), seed=seed, budget=budget,
                 )  # fmt: skip
             except TextleakError:  # the attack gave up: nothing leaked by it
                 continue

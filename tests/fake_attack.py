@@ -41,7 +41,7 @@ class FakeAttack(Attack[FakeOptions]):
             if iteration == self.options.interrupt_at:
                 raise KeyboardInterrupt
             left = max(0, self.options.iterations - iteration)
-            session.evaluations += 2
+            session.evaluated(2)
             wrong = max(self.options.wrong, left)
             candidate = blurred(truth, wrong, 10.0 ** (left / 10 - 3), len(model.tokenizer))
             session.progress(

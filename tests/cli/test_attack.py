@@ -114,6 +114,23 @@ def test_an_interruption_keeps_what_was_found(attack: Textleak, tmp_path: Path) 
         assert 0.0 <= data["token_match"] < 1.0
 
 
+def test_a_budget_that_is_spent_is_said_and_the_other_updates_are_attacked(
+    attack: Textleak, tmp_path: Path
+) -> None:
+    (tmp_path / "two.txt").write_text("the cat sat\na dog ran\n")
+    given = ("--file", "two.txt", "--batch-size", 1, "--max-evaluations", 6, "--json", "-")
+    outcome = attack(*given, "--time-limit", 100)
+    assert outcome.code == 0, outcome.err
+    data = written(outcome)
+    assert data["stopped"] == "budget"
+    assert data["interrupted"] is False
+    assert [(b["stopped"], b["evaluations"]) for b in data["batches"]] == [("budget", 6)] * 2
+    assert "stopped by its budget of 100 s or 6 evaluations" in data["warnings"][0]
+    refused = attack("--sentence", TEXT, "--time-limit", 0)
+    assert refused.code == 2
+    assert "time_limit: input should be greater than 0" in refused.err
+
+
 def test_an_interruption_before_anything_was_found(attack: Textleak) -> None:
     outcome = attack("--sentence", TEXT, "--set", "interrupt_at=0", "--json", "-")
     assert outcome.code == 130

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,25 +84,21 @@ def test_another_grid_in_the_folder_runs_only_what_is_missing(
     assert keys == [run.key for run in grid.runs]
 
 
-def test_a_run_that_takes_too_long_is_given_up(prepared: Prepared) -> None:
-    grid = prepared(time_limit=0.001)
-    record = carry_out(grid.runs[0])
-    assert record.status == "failed"
-    assert record.error == "given up after 0.001 s, the grid's time_limit"
-
-
-def test_nothing_on_the_way_takes_the_limit_for_its_own(
-    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+def test_an_attack_that_its_budget_ends_is_done_and_run_again_with_another(
+    prepared: Prepared, inline: Any, tmp_path: Path
 ) -> None:
-    def guarded(*_: object) -> None:
-        try:
-            time.sleep(5)
-        except Exception as error:
-            raise ValueError("something else") from error
-
-    monkeypatch.setattr("textleak.audit.setup.private_text", guarded)
-    record = carry_out(prepared(time_limit=0.05).runs[0])
-    assert record.error == "given up after 0.05 s, the grid's time_limit"
+    short = prepared(max_evaluations=2)
+    records = finish(short, tmp_path, inline())
+    assert {record.status for record in records} == {"done"}
+    results = [record.result for record in records]
+    assert [result.stopped for result in results if result is not None] == ["budget"] * 4
+    whole = prepared()
+    with ResultsFile(tmp_path) as kept:
+        assert not outstanding(short.runs, kept.records).runs
+        left = outstanding(whole.runs, kept.records)
+        assert (len(left.runs), left.done, left.foreign) == (4, 0, 0)
+    again = finish(whole, tmp_path, inline())
+    assert [record.result.stopped for record in again if record.result is not None] == [None] * 4
 
 
 def test_a_watcher_hears_of_every_run(prepared: Prepared, inline: Any, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from textleak.attacks.base import Attack, Session
 from textleak.attacks.dlg import Dlg, DlgOptions
 from textleak.attacks.subspace import Subspace, SubspaceOptions
 from textleak.core.batch import TokenBatch
+from textleak.core.budget import BudgetSpent
 from textleak.core.errors import TextleakError, UpdateError
 from textleak.core.reconstruction import Candidate
 from textleak.core.update import SharedUpdate
@@ -43,6 +44,9 @@ class Auto(Attack[AutoOptions]):
             solved = Subspace(self.options.subspace).run(model, update, session)
         except TextleakError as error:
             return self._by_dlg_alone(model, update, session, f"subspace: {error}")
+        session.best = solved  # what is handed back where the budget ends what follows
+        if session.spent:
+            return solved
         if session.examiner.explains(update, solved.batch):
             return _noted(solved, "explained by subspace")
         check = session.examiner.check(update, solved.batch)
@@ -55,7 +59,9 @@ class Auto(Attack[AutoOptions]):
             matched = Dlg(self.options.dlg).run(model, update, session, start)
         except TextleakError as error:
             return _noted(solved, f"{reason}; dlg: {error}")
-        if session.examiner.check(update, matched.batch).error > check.error:
+        except BudgetSpent:
+            matched = session.best
+        if matched is solved or session.examiner.check(update, matched.batch).error > check.error:
             return _noted(solved, f"{reason}; dlg did not come closer")
         return _noted(matched, f"{reason}; matched by dlg")
 

@@ -9,7 +9,8 @@ from typing import ClassVar, Generic, TypeVar, final
 from pydantic import BaseModel
 
 from textleak.attacks.reliability import reliability_warnings
-from textleak.attacks.running import Run, carry_out, untouched
+from textleak.attacks.running import Run, carry_out, stop_warnings, untouched
+from textleak.core.budget import Budget, Stop
 from textleak.core.consistency import check_fits, check_lengths, check_within, workable
 from textleak.core.events import Event, Finished, Iteration, OnEvent, Started
 from textleak.core.reconstruction import Candidate, Reconstruction
@@ -25,26 +26,32 @@ OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
 
 class Session(Run[Candidate, Event]):
-    """One attack under way: the clock, the count of evaluations, events, and the best so far.
+    """One attack under way: its clock, its budget, events, and the best so far.
 
     Attributes:
         examiner: says whether a batch explains an update to rounding.
     """
 
-    def __init__(self, model: TextModel, on_event: OnEvent | None) -> None:
-        super().__init__(on_event)
+    def __init__(
+        self, model: TextModel, on_event: OnEvent | None, budget: Budget | None = None
+    ) -> None:
+        super().__init__(on_event, budget)
         self.model = model
         self.examiner = Examiner(model)
 
     def progress(
         self, candidate: Candidate, *, stage: str, iteration: int, total: int | None = None
     ) -> None:
-        """Keep `candidate` as the best so far, and tell where the attack stands."""
-        self.best = candidate
-        task = self.model.task
-        token_ids = task.filled(candidate.batch)
-        self.emit(
-            Iteration(
+        """Keep `candidate` as the best so far, and tell where the attack stands.
+
+        Raises:
+            BudgetSpent: the budget ends the attack here.
+        """
+
+        def event() -> Iteration:
+            task = self.model.task
+            token_ids = task.filled(candidate.batch)
+            return Iteration(
                 stage=stage,
                 iteration=iteration,
                 total=total,
@@ -55,7 +62,8 @@ class Session(Run[Candidate, Event]):
                 texts=[self.model.decode(ids) for ids in token_ids],
                 labels=task.texts(self.model.tokenizer, task.rows(candidate.batch)),
             )
-        )
+
+        self.keep(candidate, event)
 
 
 class Attack(ABC, Generic[OptionsT]):
@@ -77,6 +85,7 @@ class Attack(ABC, Generic[OptionsT]):
         update: SharedUpdate,
         *,
         seed: int = 0,
+        budget: Budget | None = None,
         on_event: OnEvent | None = None,
     ) -> Reconstruction:
         """Attack `update`; the model is left as it was found.
@@ -85,11 +94,13 @@ class Attack(ABC, Generic[OptionsT]):
             model: the public model.
             update: what the client shared.
             seed: seeds everything random in the attack.
+            budget: what it may spend; at its end the best so far is handed back, marked as such.
             on_event: called with every event.
 
         Raises:
             UpdateError: the update does not fit the model.
             ConfigError: the update names a defence that is not known.
+            BudgetError: the budget was spent before anything was found.
             KeyboardInterrupt: interrupted before anything was found.
         """
         check_fits(update, model.parameters)
@@ -103,19 +114,19 @@ class Attack(ABC, Generic[OptionsT]):
             update.metadata, None if positions is None else positions.of(update.gradients)
         )
         Defences.parse(update.metadata.defences)
-        session = Session(model, on_event)
+        session = Session(model, on_event, budget)
         session.emit(Started(attack=self.name))
-        candidate, verdict, interrupted = carry_out(
+        candidate, verdict, stopped = carry_out(
             lambda: self.run(model, upright(model, workable(update)), session),
             lambda found: judge(model, update, found.batch, session.examiner),
             session,
             model.module,
             seed,
         )
-        result = _reconstruction(self.name, session, candidate, verdict, interrupted)
+        result = _reconstruction(self.name, session, candidate, verdict, stopped)
         with untouched(model.module):
             warnings = reliability_warnings(model, update, candidate.batch, verdict)
-        result = replace(result, warnings=warnings)
+        result = replace(result, warnings=stop_warnings(stopped, budget) + warnings)
         session.emit(
             Finished(
                 evaluations=result.evaluations,
@@ -124,7 +135,8 @@ class Attack(ABC, Generic[OptionsT]):
                 gradient_error=result.gradient_error,
                 verified=result.verified,
                 verdict=verdict.word,
-                interrupted=interrupted,
+                stopped=stopped,
+                interrupted=result.interrupted,
             )
         )
         return result
@@ -135,7 +147,7 @@ class Attack(ABC, Generic[OptionsT]):
 
 
 def _reconstruction(
-    name: str, session: Session, candidate: Candidate, verdict: Verdict, interrupted: bool
+    name: str, session: Session, candidate: Candidate, verdict: Verdict, stopped: Stop | None
 ) -> Reconstruction:
     task = session.model.task
     token_ids = task.filled(candidate.batch)
@@ -149,5 +161,5 @@ def _reconstruction(
         seconds=session.seconds,
         gradient_error=verdict.error,
         verdict=verdict,
-        interrupted=interrupted,
+        stopped=stopped,
     )

@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 
 from torch import nn
 
+from textleak.core.budget import UNLIMITED, Budget, BudgetSpent, Meter, Stop
+from textleak.core.errors import BudgetError
 from textleak.core.randomness import own_generators
 
 Found = TypeVar("Found")
@@ -17,21 +19,49 @@ Checked = TypeVar("Checked")
 
 
 class Run(Generic[Found, Told]):
-    """One attack under way: the clock, the count of evaluations, events, and the best so far.
+    """One attack under way: its clock, its budget, events, and the best so far.
 
     Args:
         on_event: called with every event, if anyone watches.
+        budget: what the attack may spend.
 
     Attributes:
-        evaluations: candidate gradients evaluated so far.
-        best: what an interrupted attack hands back.
+        meter: what it has spent.
+        best: what an attack that is stopped hands back.
     """
 
-    def __init__(self, on_event: Callable[[Told], None] | None) -> None:
-        self.evaluations = 0
+    def __init__(
+        self, on_event: Callable[[Told], None] | None, budget: Budget | None = None
+    ) -> None:
+        self.meter = Meter(budget or UNLIMITED)
         self.best: Found | None = None
         self._on_event = on_event
         self._started = time.perf_counter()
+
+    @property
+    def evaluations(self) -> int:
+        """Candidate gradients evaluated so far."""
+        return self.meter.evaluations
+
+    @property
+    def spent(self) -> bool:
+        """Whether the budget ended the attack: what is left to do is to hand back its best."""
+        return self.meter.spent
+
+    def evaluated(self, count: int) -> None:
+        """Count gradients that were evaluated."""
+        self.meter.evaluations += count
+
+    def check(self) -> None:
+        """End the attack if its budget is spent and there is a best to hand back.
+
+        For what goes on for long between two candidates.
+
+        Raises:
+            BudgetSpent: so it is.
+        """
+        if self.best is not None:
+            self.meter.check()
 
     @property
     def watched(self) -> bool:
@@ -48,6 +78,21 @@ class Run(Generic[Found, Told]):
         if self._on_event is not None:
             self._on_event(event)
 
+    def keep(self, found: Found, tell: Callable[[], Told]) -> None:
+        """Keep `found` as the best so far, and tell whoever watches; the budget may end here.
+
+        Args:
+            found: what an attack that is stopped hands back.
+            tell: makes the event.
+
+        Raises:
+            BudgetSpent: the budget is spent.
+        """
+        self.best = found
+        if self.watched:
+            self.emit(tell())
+        self.meter.check()
+
 
 def carry_out(
     algorithm: Callable[[], Found],
@@ -55,32 +100,48 @@ def carry_out(
     run: Run[Found, Told],
     module: nn.Module,
     seed: int,
-) -> tuple[Found, Checked, bool]:
+) -> tuple[Found, Checked, Stop | None]:
     """Run an attack's algorithm, seeded, and leave the model as it was found.
 
     Args:
         algorithm: the attack itself.
         check: compares the gradient of what it found with the shared one.
-        run: holds the best so far, for an interruption.
+        run: holds the budget, and the best so far for when the attack is stopped.
         module: the model that is put back on every way out.
         seed: seeds everything random.
 
     Returns:
-        What was found, the outcome of the check, and whether the user interrupted.
+        What was found, the outcome of the check, and what stopped the attack, if anything did.
 
     Raises:
+        BudgetError: the budget was spent before anything was found.
         KeyboardInterrupt: interrupted before anything was found.
     """
-    interrupted = False
+    stopped: Stop | None = None
     device = next(module.parameters()).device
     with untouched(module), own_generators(device, seed, "attack"):
         try:
-            found = algorithm()
+            with run.meter.running():
+                found = algorithm()
         except KeyboardInterrupt:
             if run.best is None:
                 raise
-            found, interrupted = run.best, True
-        return found, check(found), interrupted
+            found, stopped = run.best, "user"
+        except BudgetSpent:
+            if run.best is None:
+                limit = run.meter.budget.describe()
+                raise BudgetError(f"nothing was found within {limit}: give more") from None
+            found = run.best
+        if run.spent and stopped is None:
+            stopped = "budget"
+        return found, check(found), stopped
+
+
+def stop_warnings(stopped: Stop | None, budget: Budget | None) -> tuple[str, ...]:
+    """What is said of a result that the budget cut short."""
+    if stopped != "budget" or budget is None:
+        return ()
+    return (f"stopped by its budget of {budget.describe()}: this is the best so far",)
 
 
 @contextmanager

@@ -38,6 +38,7 @@ def run_record(header: RunHeader, audit: Audit, histories: list[list[HistoryRow]
         evaluations=audit.evaluations,
         seconds=audit.seconds,
         seconds_per_evaluation=audit.seconds / audit.evaluations if audit.evaluations else None,
+        stopped=audit.stopped,
         interrupted=audit.interrupted,
         failures=audit.failures,
         notes=audit.notes,
@@ -58,6 +59,7 @@ def batch_record(batch: BatchResult, history: list[HistoryRow]) -> BatchRecord:
         objective=finite(found.candidate.objective),
         evaluations=found.evaluations,
         seconds=found.seconds,
+        stopped=found.stopped,
         history=history,
         failure=batch.failure,
     )

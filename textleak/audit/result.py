@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from textleak.core.budget import Stop
 from textleak.core.reconstruction import Reconstruction
 from textleak.core.verdict import PartVerdict, Word, worst
 
@@ -67,6 +68,12 @@ class Audit:
 
     batches: list[BatchResult]
     interrupted: bool = False
+
+    @property
+    def stopped(self) -> Stop | None:
+        """What ended the run, or the attack on one of its updates, early."""
+        cut = any(b.reconstruction.stopped == "budget" for b in self.batches)
+        return "user" if self.interrupted else "budget" if cut else None
 
     @property
     def sequences(self) -> list[SequenceResult]:

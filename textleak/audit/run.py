@@ -11,6 +11,7 @@ from textleak.audit.failure import failed_update
 from textleak.audit.result import Audit, BatchResult
 from textleak.audit.score import score
 from textleak.client import Client, ClientOptions, PrivateBatch
+from textleak.core.budget import Budget
 from textleak.core.events import Event, OnEvent
 from textleak.core.reconstruction import Reconstruction
 from textleak.core.threat_model import ThreatModel
@@ -23,7 +24,13 @@ class AttackCall(Protocol):
     """An attack with its options, ready to be called."""
 
     def __call__(
-        self, model: TextModel, update: SharedUpdate, *, seed: int, on_event: OnEvent | None
+        self,
+        model: TextModel,
+        update: SharedUpdate,
+        *,
+        seed: int,
+        budget: Budget | None,
+        on_event: OnEvent | None,
     ) -> Reconstruction:
         """Recover the batch behind `update`."""
 
@@ -74,6 +81,7 @@ def audit_client(
     threat_model: ThreatModel,
     defences: Defences | None = None,
     seed: int = 0,
+    budget: Budget | None = None,
     watcher: Watcher = NO_WATCHER,
 ) -> Audit:
     """Share each batch as a client would, attack the update, and score what comes back.
@@ -83,12 +91,14 @@ def audit_client(
 
     Args:
         model: the public model.
-        attack: called as `attack(model, update, seed=…, on_event=…)`.
+        attack: called as `attack(model, update, seed=…, budget=…, on_event=…)`.
         batches: the private sentences, one update a batch.
         options: how the client trains.
         threat_model: what is granted to the attacker.
         defences: of the client; every batch has a client of its own, at its first step.
         seed: seeds the attack.
+        budget: what the attack on each update may spend; an update whose attack it ends is scored by
+            the best so far, and the audit goes on.
         watcher: told of every step.
 
     Raises:
@@ -105,7 +115,7 @@ def audit_client(
             try:
                 update = client.share(private)
                 watcher.begin(i, len(batches), update, private.original_ids)
-                found = attack(model, update, seed=seed + i, on_event=watcher.event)
+                found = attack(model, update, seed=seed + i, budget=budget, on_event=watcher.event)
             except Exception as error:
                 if len(batches) == 1:
                     raise
@@ -151,6 +161,7 @@ def audit_update(
     *,
     truth: PrivateText | None = None,
     seed: int = 0,
+    budget: Budget | None = None,
     watcher: Watcher = NO_WATCHER,
 ) -> Audit:
     """Attack an update that came from elsewhere; score it where the true sentences are given."""
@@ -159,7 +170,7 @@ def audit_update(
         ids = [list(model.tokenizer(text)["input_ids"]) for text in truth.sentences]
     try:
         watcher.begin(0, 1, update, ids)
-        found = attack(model, update, seed=seed, on_event=watcher.event)
+        found = attack(model, update, seed=seed, budget=budget, on_event=watcher.event)
         result = score(model, found, ids, truth.labels if truth else None)
         watcher.scored(result)
     except KeyboardInterrupt:

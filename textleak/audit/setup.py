@@ -158,6 +158,7 @@ def run_audit(
         threat_model=config.threat_model,
         defences=build_defences(config),
         seed=config.seed,
+        budget=config.budget,
         watcher=watcher,
     )
 

@@ -31,6 +31,7 @@ from textleak.audit import PrivateText, Watcher, audit_client
 from textleak.audit.result import BatchResult
 from textleak.audit.run import AttackCall
 from textleak.client import ClientOptions
+from textleak.core.budget import Budget
 from textleak.core.events import OnEvent
 from textleak.core.reconstruction import Reconstruction
 from textleak.core.threat_model import ThreatModel
@@ -59,7 +60,13 @@ class Degraded:
     cpu_seconds: list[float]
 
     def __call__(
-        self, model: TextModel, update: SharedUpdate, *, seed: int, on_event: OnEvent | None
+        self,
+        model: TextModel,
+        update: SharedUpdate,
+        *,
+        seed: int,
+        budget: Budget | None,
+        on_event: OnEvent | None,
     ) -> Reconstruction:
         """Degrade the update, attack it, and time the processor."""
         draw = torch.Generator().manual_seed(seed)
@@ -71,7 +78,7 @@ class Degraded:
         before = time.process_time()
         given = replace(update, gradients=lossy)
         try:
-            return self.attack(model, given, seed=seed, on_event=on_event)
+            return self.attack(model, given, seed=seed, budget=budget, on_event=on_event)
         finally:
             self.cpu_seconds.append(time.process_time() - before)
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from textleak.core.bounds import MOST_DEFENCES, MOST_STEPS, Classes, Seed, Threads, unfit
+from textleak.core.bounds import MOST_DEFENCES, MOST_STEPS, Classes, Count, Seed, Threads, unfit
+from textleak.core.budget import Budget
 from textleak.core.errors import ConfigError, unknown
 from textleak.core.task_names import TextTaskName
 from textleak.core.threat_model import Patterns, ThreatModel
@@ -41,6 +42,8 @@ class RunConfig(BaseModel):
         labels: how labels are found: jointly optimised, read off, or granted (then masked
             positions are granted too).
         options: any other option of the attack.
+        time_limit: seconds that the attack on an update may take; then its best so far counts.
+        max_evaluations: candidate gradients that it may evaluate, likewise.
         seed: seeds the attack; update `i` takes `seed + i`.
         client_seed: seeds the client's masks, classes drawn, dropout and noise, update `i` from
             `client_seed + i`; the operating system's where not given. Noise from a known seed protects
@@ -72,11 +75,18 @@ class RunConfig(BaseModel):
     attack: str = "dlg"
     labels: Labels | None = None
     options: dict[str, Any] = {}
+    time_limit: float | None = Field(default=None, gt=0)
+    max_evaluations: Count | None = None
     seed: Seed = 0
     client_seed: Seed | None = None
     every: int = Field(default=10, ge=1)
     threads: Threads | None = None
     device: str = "cpu"
+
+    @property
+    def budget(self) -> Budget:
+        """What the attack on an update may spend."""
+        return Budget(self.time_limit, self.max_evaluations)
 
     @property
     def threat_model(self) -> ThreatModel:

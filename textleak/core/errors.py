@@ -26,6 +26,10 @@ class DataError(TextleakError):
     """A private text or image that cannot be used."""
 
 
+class BudgetError(TextleakError):
+    """An attack whose budget was spent before it had found anything."""
+
+
 def unknown(kind: str, got: str, known: Iterable[str]) -> str:
     """One line that says which names are valid and which is nearest to `got`.
 

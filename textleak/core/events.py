@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from textleak.core.budget import Stop
 from textleak.core.verdict import Word
 
 
@@ -62,6 +63,7 @@ class Finished(BaseModel):
     gradient_error: float
     verified: bool
     verdict: Word | None = None
+    stopped: Stop | None = None
     interrupted: bool = False
 
 

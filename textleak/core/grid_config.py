@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from textleak.core.bounds import MOST_DEFENCES, MOST_STEPS, Classes, Seed, Threads
+from textleak.core.bounds import MOST_DEFENCES, MOST_STEPS, Classes, Count, Seed, Threads
 from textleak.core.config import Labels
 from textleak.core.task_names import TextTaskName
 from textleak.core.threat_model import Patterns
@@ -179,8 +179,9 @@ class GridConfig(BaseModel):
         dropout: the client trains with dropout on.
         device: where it all runs.
         threads: torch threads of one run; the cores divided by the workers where not given.
-        time_limit: seconds after which a run is given up as failed; none where not given. What is
-            near it fails on one machine and not on another.
+        time_limit: seconds that an attack may take; then its best so far counts, marked as such. What is
+            near it differs from one machine to another.
+        max_evaluations: candidate gradients that an attack may evaluate, likewise; the same everywhere.
     """
 
     model_config = SCHEMA
@@ -202,6 +203,7 @@ class GridConfig(BaseModel):
     device: str = "cpu"
     threads: Threads | None = None
     time_limit: float | None = Field(default=None, gt=0)
+    max_evaluations: Count | None = None
 
 
 def defence_title(specs: tuple[str, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from textleak.core.batch import TokenBatch
+from textleak.core.budget import Stop
 from textleak.core.verdict import Verdict
 
 
@@ -42,7 +43,7 @@ class Reconstruction:
         seconds: wall-clock time.
         gradient_error: relative error of the recovered batch's gradient against the shared one.
         verdict: what the update says of the recovery, as a whole and of each sequence.
-        interrupted: stopped by the user; this is the best found so far.
+        stopped: what ended the attack early, its budget or the user: this is the best found so far.
         warnings: what makes this result unreliable.
     """
 
@@ -55,8 +56,13 @@ class Reconstruction:
     seconds: float
     gradient_error: float
     verdict: Verdict
-    interrupted: bool = False
+    stopped: Stop | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user stopped the attack."""
+        return self.stopped == "user"
 
     @property
     def verified(self) -> bool:

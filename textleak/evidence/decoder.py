@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from textleak.core.budget import checkpoint
 from textleak.core.randomness import stream
 from textleak.evidence.mixture import Mixture
 
@@ -122,6 +123,7 @@ def decoder_part(
         rest = problem.extremes(known, m - len(clean))
     last = torch.cat([known, rest])
     for _ in range(rounds):
+        checkpoint()
         states = torch.cat([known, rest])
         p = torch.softmax(states @ words.T + b, dim=1)  # (M, V)
         if clean:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from textleak.core.budget import checkpoint
 from textleak.evidence.conjugate import steps_by_products
 
 
@@ -67,6 +68,7 @@ class Mixture:
         target, _ = self.left(known)
         damping, value = 1e-3, self._value(target, rest)
         for _ in range(steps):
+            checkpoint()
             solve = self._steps(target, rest)
             while damping < 1e4:
                 step = solve(damping)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from textleak.core.budget import checkpoint
 from textleak.core.randomness import stream
 from textleak.evidence.first_layer import FirstLayer
 from textleak.evidence.spans import Span
@@ -41,6 +42,7 @@ def pairs_in_span(
     screen = _Screen(layer, span, words)
     tested: list[tuple[Tensor, Tensor, float]] = []  # words, residuals, edge of each place
     for place in range(places):
+        checkpoint()
         coarse = screen.residuals(place)
         near = coarse.argsort()[:most]
         exact = span.residual(layer.inputs(words[near], torch.full_like(near, place)))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from textleak.core.budget import checkpoint
 from textleak.evidence.first_layer import FirstLayer
 
 _CLEAR = 4.0  # the least ratio between two clusters of cosines that are told apart
@@ -201,6 +202,7 @@ class _Elimination:
         """Settle every open place that one open word explains; whether any was."""
         before = len(self.settled)
         for place in self.open_places().tolist():
+            checkpoint()
             words = self.open_words().tolist()
             free = [word for word in words if (word, place) not in self.settled]
             if not free:
@@ -216,6 +218,7 @@ class _Elimination:
         """Settle every open word that one open place explains; whether any was."""
         before = len(self.settled)
         for word in self.open_words().tolist():
+            checkpoint()
             places = self.open_places().tolist()
             if word in self.unsure or not places:
                 continue

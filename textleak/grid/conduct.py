@@ -43,15 +43,24 @@ class Outstanding:
 def outstanding(
     runs: Sequence[GridRun], records: dict[str, GridRecord], *, retry_failed: bool = False
 ) -> Outstanding:
-    """Which of `runs` have no result yet; with `retry_failed`, those that failed too."""
-    status = Counter(records[run.key].status for run in runs if run.key in records)
-    left = [
-        run
-        for run in runs
-        if run.key not in records or (retry_failed and records[run.key].status == "failed")
-    ]
+    """Which of `runs` have no result yet, or one cut short by another budget than they have now.
+
+    With `retry_failed`, those that failed too.
+    """
+    kept = [run for run in runs if run.key in records and not _cut_short(run, records[run.key])]
+    status = Counter(records[run.key].status for run in kept)
+    settled = {
+        run.key for run in kept if not (retry_failed and records[run.key].status == "failed")
+    }
+    left = [run for run in runs if run.key not in settled]
     foreign = len(records.keys() - {run.key for run in runs})
     return Outstanding(left, status["done"], 0 if retry_failed else status["failed"], foreign)
+
+
+def _cut_short(run: GridRun, record: GridRecord) -> bool:
+    """Whether `record` was stopped by another budget than that of `run`."""
+    stopped = record.result is not None and record.result.stopped == "budget"
+    return stopped and record.config.budget != run.config.budget
 
 
 def conduct(

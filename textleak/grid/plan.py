@@ -19,8 +19,9 @@ from textleak.grid.texts import LoadedTexts
 from textleak.results.cell import Cell
 from textleak.tasks import TASKS
 
-# What changes how a run is shown or how fast it is, and not what it finds.
+# What changes how a run is shown, how fast it is or where it is cut short, and not what it finds by then.
 _NOT_IN_KEY = {"every", "threads", "sentences", "classes", "file", "batch_size"}
+_NOT_IN_KEY |= {"time_limit", "max_evaluations"}
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,12 @@ class GridRun:
     Attributes:
         cell: its place in the grid.
         config: its full configuration.
-        key: a digest of what its result depends on.
-        time_limit: seconds after which it is given up.
+        key: a digest of what its result depends on; its budget is not in it, see `outstanding`.
     """
 
     cell: Cell
     config: RunConfig
     key: str
-    time_limit: float | None = None
 
 
 def plan_runs(
@@ -70,6 +69,8 @@ def plan_runs(
             dropout=config.dropout,
             device=config.device,
             threads=threads,
+            time_limit=config.time_limit,
+            max_evaluations=config.max_evaluations,
         )
         names = dict(
             model=model.shown,
@@ -91,14 +92,14 @@ def plan_runs(
                         else tuple(labels),
                         client_seed=seed + index if config.client_seeded else None,
                     )
-                    runs.append(_run(cell, base, private, config.time_limit))
+                    runs.append(_run(cell, base, private))
     _check_distinct(runs)
     return runs
 
 
-def _run(cell: Cell, base: RunConfig, private: dict[str, Any], time_limit: float | None) -> GridRun:
+def _run(cell: Cell, base: RunConfig, private: dict[str, Any]) -> GridRun:
     config = base.model_copy(update={**private, "seed": cell.seed + cell.index})
-    return GridRun(cell, config, run_key(cell, config), time_limit)
+    return GridRun(cell, config, run_key(cell, config))
 
 
 def run_key(cell: Cell, config: RunConfig) -> str:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -33,9 +29,8 @@ def carry_out(run: GridRun) -> GridRecord:
         torch.set_num_threads(threads_for(run.config.threads))
         model = _model(setup.model_options(run.config), run.config.task)
         started = time.perf_counter()
-        with _limited(run.time_limit):
-            return _done(run, model, started)
-    except (Exception, TimeLimit) as error:
+        return _done(run, model, started)
+    except Exception as error:
         return failed(run, _one_line(error), time.perf_counter() - started)
 
 
@@ -49,30 +44,6 @@ def failed(run: GridRun, error: str, seconds: float = 0.0) -> GridRecord:
         error=error,
         seconds=seconds,
     )
-
-
-class TimeLimit(BaseException):
-    """A run took longer than the grid allows: no `except Exception` on its way may take it for its own."""
-
-
-@contextmanager
-def _limited(seconds: float | None) -> Iterator[None]:
-    """Raise TimeLimit inside after `seconds`; where there are no alarms, nothing is limited."""
-    alarms = hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread()
-    if seconds is None or not alarms:
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise TimeLimit(f"given up after {seconds:g} s, the grid's time_limit")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @lru_cache(maxsize=KEPT)
@@ -108,5 +79,5 @@ def _done(run: GridRun, model: TextModel, started: float) -> GridRecord:
 
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    plain = isinstance(error, TextleakError | TimeLimit)
+    plain = isinstance(error, TextleakError)
     return text if plain else f"{type(error).__name__}: {text}"[:500]

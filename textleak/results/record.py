@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from textleak.core.budget import Stop
 from textleak.core.verdict import Word
 from textleak.results.header import RunHeader
 from textleak.results.history import HistoryRow
@@ -62,6 +63,7 @@ class UpdateRecord(BaseModel):
     objective: float | None
     evaluations: int
     seconds: float
+    stopped: Stop | None = None
 
 
 class BatchRecord(UpdateRecord):
@@ -75,7 +77,11 @@ class BatchRecord(UpdateRecord):
 
 
 class OutcomeRecord(RunHeader):
-    """What a run comes to, whatever it recovers."""
+    """What a run comes to, whatever it recovers.
+
+    `stopped` says what ended it, or the attack on one of its updates, before its end: `"user"` (then
+    `interrupted` as well), or `"budget"`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -87,6 +93,7 @@ class OutcomeRecord(RunHeader):
     evaluations: int
     seconds: float
     seconds_per_evaluation: float | None
+    stopped: Stop | None = None
     interrupted: bool = False
     failures: list[str] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from textleak.core.bounds import Classes, Pixels, Seed, Threads
+from textleak.core.bounds import Classes, Count, Pixels, Seed, Threads
+from textleak.core.budget import Budget
 from textleak.vision.data import ImageDataOptions, LoadedImages
 from textleak.vision.models import ImageModelOptions
 
@@ -38,6 +39,8 @@ class ImageRunConfig(BaseModel):
         labels_known: the labels are granted to the attacker.
         attack: the attack's name.
         options: its options.
+        time_limit: seconds that the attack may take; then its best so far counts.
+        max_evaluations: candidate gradients that it may evaluate, likewise.
         seed: seeds the attack.
         client_seed: seeds the classes drawn and the defences; the operating system's where not given.
             Noise from a known seed protects nothing.
@@ -66,9 +69,16 @@ class ImageRunConfig(BaseModel):
     labels_known: bool = False
     attack: str = "dlg"
     options: dict[str, Any] = {}
+    time_limit: float | None = Field(default=None, gt=0)
+    max_evaluations: Count | None = None
     seed: Seed = 0
     client_seed: Seed | None = None
     every: int = Field(default=10, ge=1)
+
+    @property
+    def budget(self) -> Budget:
+        """What the attack may spend."""
+        return Budget(self.time_limit, self.max_evaluations)
 
     @property
     def images(self) -> ImageDataOptions:

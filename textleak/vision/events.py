@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from torch import Tensor
 
+from textleak.core.budget import Stop
 from textleak.core.events import Started
 from textleak.core.verdict import Word
 from textleak.vision.pixels import from_picture, to_picture
@@ -57,6 +58,7 @@ class ImageFinished(BaseModel):
     gradient_error: float
     verified: bool
     verdict: Word | None = None
+    stopped: Stop | None = None
     interrupted: bool = False
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from textleak.core.budget import Stop
 from textleak.core.verdict import Verdict
 from textleak.vision.batch import ImageBatch
 
@@ -42,7 +43,7 @@ class ImageReconstruction:
         seconds: wall-clock time.
         gradient_error: relative error of the recovered batch's gradient against the shared one.
         verdict: what the update says of the recovery, as a whole and of each picture.
-        interrupted: stopped by the user; this is the best found so far.
+        stopped: what ended the attack early, its budget or the user: this is the best found so far.
         warnings: what makes this result unreliable.
     """
 
@@ -52,8 +53,13 @@ class ImageReconstruction:
     seconds: float
     gradient_error: float
     verdict: Verdict
-    interrupted: bool = False
+    stopped: Stop | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user stopped the attack."""
+        return self.stopped == "user"
 
     @property
     def verified(self) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tests.vision.conftest import blobs
 from tests.vision.sharing import PrivateImages, scores, share
+from textleak.core.budget import Budget
 from textleak.core.errors import ConfigError, ModelError, UpdateError
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate
@@ -195,6 +196,15 @@ def test_an_interrupted_attack_hands_back_its_best(
 
     result = attack("dlg")(lenet, shared[1], on_event=stop)
     assert result.interrupted
+    assert result.candidate.batch.pixels.shape == (1, 1, 12, 12)
+
+
+@pytest.mark.parametrize("name", IMAGE_ATTACKS.names())
+def test_a_spent_budget_hands_back_the_best(name: str, pixels: Tensor) -> None:
+    model, _, update = perceptron(pixels)
+    result = attack(name, **SHORT.get(name, {}))(model, update, budget=Budget(evaluations=0))
+    assert result.stopped == "budget"
+    assert result.warnings[0].startswith("stopped by its budget of 0 evaluations")
     assert result.candidate.batch.pixels.shape == (1, 1, 12, 12)
 
 

@@ -99,7 +99,7 @@ def descend(
     best, lowest = start.detach().clone(), torch.full((len(start),), torch.inf).to(start)
     for iteration in range(1, options.iterations + 1):
         values, slopes = _evaluate(objective, points.detach(), penalty)
-        session.evaluations += len(points)
+        session.evaluated(len(points))
         if not bool(torch.isfinite(values).any()):
             note = f"diverged at iteration {iteration}: the text is of the best one before"
             found = replace(_best(objective, best, lowest), objective=math.inf, notes=(note,))

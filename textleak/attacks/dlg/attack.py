@@ -105,7 +105,7 @@ class Continuous:
         count = self._options.iterations + (self._rounds == 0)  # the start counts as iteration 0
         self._rounds += 1
         for iteration, iterate in islice(self._iterates, count):
-            self._session.evaluations += iterate[2] - self._spent
+            self._session.evaluated(iterate[2] - self._spent)
             self._spent = iterate[2]
             found = self._decode(iterate, iteration)
             total = self._options.iterations * self._options.rounds
@@ -192,7 +192,7 @@ class Discrete:
         return dict(zip(self._places, lists, strict=True))
 
     def _on_sweep(self, current: Scored, evaluations: int) -> None:
-        self._session.evaluations += evaluations
+        self._session.evaluated(evaluations)
         self._sweeps += 1
         found = self._candidate(current)
         self._session.progress(found, stage="discrete", iteration=self._sweeps)

@@ -94,7 +94,8 @@ class Sentences:
         return self._model.decode(self._model.task.filled(batch)[sentence])
 
     def _values(self, points: Tensor) -> Tensor:
-        self._session.evaluations += len(points)
+        self._session.check()
+        self._session.evaluated(len(points))
         return torch.cat([self._objective.values(part) for part in torch.split(points, _CHUNK)])
 
     def _rows(self, points: Tensor) -> Tensor:

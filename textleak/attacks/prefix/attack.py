@@ -42,7 +42,7 @@ def run_prefixes(
         )
 
     def tell(nodes: Mapping[Path, float]) -> None:
-        session.evaluations += 1
+        session.evaluated(1)
         inner = {path[:-1] for path in nodes}
         leaves = [path for path in nodes if path not in inner]
         batch = _batch(model, leaves, None)

@@ -82,6 +82,8 @@ def solve(
     words = Words(family, states, shared, options.words, rank)
     tree = grow(states, sights, words.at, longest, options.tree, on_level)
     stages = [f"{words.found} words", f"{len(tree.nodes)} prefixes"]
+    if tree.stopped:
+        return Solved(tree, None, [*stages, "stopped by the budget"])
     if not tree.complete:
         stages.append("more prefixes than the width can hold: cut off")
     nodes = sorted(tree.nodes)

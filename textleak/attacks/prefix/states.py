@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
+from textleak.core.budget import checkpoint
 from textleak.models.decoder_parts import Probe
 
 Memory = tuple[tuple[Tensor, Tensor], ...]
@@ -78,6 +79,7 @@ class PrefixStates:
         """What `probe` reads for each of `words` (V,) at `position` without a prefix; (V, width)."""
         pieces = []
         for piece in torch.split(words.to(self._device), at_once):
+            checkpoint()
             with self._watched([probe]) as seen:
                 at = torch.full_like(piece, position)[:, None]
                 self._run(piece[:, None], position_ids=at, use_cache=False)
@@ -102,6 +104,7 @@ class PrefixStates:
         sees = sees.to(self._device, self._dtype)
         step = max(1, self._cells // (count * (before + count)))
         for begin in range(0, len(prefixes), step):
+            checkpoint()
             rows = range(len(prefixes))[begin : begin + step]
             part = slice(rows.start, rows.stop)
             cache = DynamicCache()

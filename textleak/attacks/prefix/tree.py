@@ -15,6 +15,7 @@ from torch import Tensor
 
 from textleak.attacks.prefix.states import Prefixes, PrefixStates, joined, kept
 from textleak.core.bounds import Count
+from textleak.core.budget import BudgetSpent
 from textleak.evidence.spans import Span
 from textleak.models.decoder_parts import Probe
 
@@ -59,10 +60,12 @@ class Tree:
     Attributes:
         nodes: every prefix with its residual.
         complete: nothing more can follow; False where the search was cut off.
+        stopped: the attack's budget cut it off.
     """
 
     nodes: dict[Path, float]
     complete: bool = True
+    stopped: bool = False
 
     def leaves(self) -> list[Path]:
         """The prefixes that no other continues."""
@@ -96,8 +99,27 @@ def grow(
         options: when a prefix counts as found.
         on_level: told the prefixes so far after each position.
     """
-    most = options.excess * min(sight.span.rank for sight in sights)
     nodes: dict[Path, float] = {}
+    try:
+        complete = _fill(nodes, states, sights, words_at, longest, options, on_level)
+    except BudgetSpent:
+        if not nodes:
+            raise
+        return Tree(_without_idle_repeats(nodes), complete=False, stopped=True)
+    return Tree(_without_idle_repeats(nodes), complete)
+
+
+def _fill(
+    nodes: dict[Path, float],
+    states: PrefixStates,
+    sights: Sequence[Sight],
+    words_at: Callable[[int], Tensor],
+    longest: int,
+    options: TreeOptions,
+    on_level: Callable[[dict[Path, float]], None],
+) -> bool:
+    """Put every prefix that the spans hold into `nodes`, position by position; whether that was all."""
+    most = options.excess * min(sight.span.rank for sight in sights)
     level = Prefixes(torch.zeros(1, 0, dtype=torch.long))
     while level.length < longest:
         words = words_at(level.length)
@@ -107,13 +129,12 @@ def grow(
         if not len(level):
             break
         paths = [tuple(row) for row in level.words.tolist()]
-        for path, residual in zip(paths, residuals.tolist(), strict=True):
-            nodes[path] = residual
+        nodes.update(zip(paths, residuals.tolist(), strict=True))
         found = _without_idle_repeats(nodes)
         if len(found) > most:
-            return Tree(found, complete=False)
+            return False
         on_level(found)
-    return Tree(_without_idle_repeats(nodes))
+    return True
 
 
 def _extended(

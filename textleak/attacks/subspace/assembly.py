@@ -10,6 +10,7 @@ import torch
 
 from textleak.attacks.subspace.completion import Completion, complete, heaviest_chain
 from textleak.attacks.subspace.pairs import Array, Pairs
+from textleak.core.budget import checkpoint
 from textleak.evidence.neighbours import Neighbours
 
 _MARGIN = 10.0  # a sentence is proven when every change of one word is this many times worse
@@ -199,6 +200,7 @@ def _unexplained(pairs: Pairs, assembly: Assembly) -> list[int]:
 
 
 def _try(pairs: Pairs, assembly: Assembly, e: int, attempt: int, rng: np.random.Generator) -> bool:
+    checkpoint()
     allowed = np.ones(len(pairs), dtype=bool)
     start = None if attempt == 0 else rng.random(len(pairs))
     found = complete(pairs, [e], allowed, start=start, helpers=4 * attempt)

@@ -14,6 +14,7 @@ from textleak.attacks.subspace.rounds import Sentence, remainder, solve_round
 from textleak.attacks.subspace.sentences import pad_sentences
 from textleak.core.batch import TokenBatch
 from textleak.core.bounds import Count
+from textleak.core.budget import BudgetSpent
 from textleak.core.errors import UpdateError
 from textleak.core.reconstruction import Candidate
 from textleak.core.update import SharedUpdate
@@ -60,19 +61,24 @@ class Subspace(Attack[SubspaceOptions]):
             def report(
                 found: list[Sentence], unexplained: float, before: tuple[Sentence, ...]
             ) -> None:
-                session.evaluations += 1
+                session.evaluated(1)
                 candidate = _unlabelled(model, [*before, *found], unexplained)
                 session.progress(candidate, stage="sentences", iteration=len(candidate.confidence))
 
             tell = partial(report, before=tuple(s for s in sentences if s not in (known or ())))
             if known is None and number + 1 == self.options.rounds:
                 known = []  # the last round saves nothing for another
-            outcome = solve_round(model, rest, layer, tell, self.options.attempts, rank, known)
+            try:
+                outcome = solve_round(model, rest, layer, tell, self.options.attempts, rank, known)
+            except BudgetSpent:
+                if not sentences:
+                    raise
+                break
             first = first or outcome
             stages += outcome.stages
             fresh = [s for s in outcome.sentences if s not in sentences]
             sentences += fresh
-            if outcome.complete or not fresh:
+            if outcome.complete or not fresh or session.spent:
                 break
             left = remainder(model, update, sentences, first)
             if left is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from textleak.attacks.subspace.assembly import (
@@ -26,6 +27,7 @@ from textleak.attacks.subspace.candidates import (
 from textleak.attacks.subspace.deflation import FITS, deflated, fit_logit_gradients
 from textleak.attacks.subspace.pairs import Frame, Pairs
 from textleak.attacks.subspace.threads import one_thread
+from textleak.core.budget import BudgetSpent
 from textleak.core.update import SharedUpdate
 from textleak.evidence.first_layer import FirstLayer
 from textleak.models.text_model import TextModel
@@ -100,9 +102,16 @@ def solve_round(
         assembly.proven = [alone]
     elif not full:
         thrifty = known is None and model.task.one_class and len(found.deltas) > 0
-        _search(
-            pairs, assembly, tell, model.task.one_class, attempts, len(found.deltas) > 0, thrifty
-        )
+        with suppress(BudgetSpent):  # what was found and guessed so far is handed back
+            _search(
+                pairs,
+                assembly,
+                tell,
+                model.task.one_class,
+                attempts,
+                len(found.deltas) > 0,
+                thrifty,
+            )
     sentences = [pairs.sentence(chosen) for chosen in assembly.proven]
     every = tokens_of(pairs, assembly) == span.rank and not full and not span.noisy
     complete = bool(alone) or every

@@ -7,7 +7,8 @@ from typing import ClassVar, Generic, TypeVar, final
 
 from pydantic import BaseModel
 
-from textleak.attacks.running import Run, carry_out
+from textleak.attacks.running import Run, carry_out, stop_warnings
+from textleak.core.budget import Budget
 from textleak.core.consistency import check_fits, check_within, workable
 from textleak.core.events import Started
 from textleak.core.update import SharedUpdate
@@ -27,26 +28,29 @@ OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
 
 class ImageSession(Run[ImageCandidate, ImageEvent]):
-    """One attack under way: the clock, the count of evaluations, events, and the best so far."""
+    """One attack under way: its clock, its budget, events, and the best so far."""
 
     def progress(
         self, candidate: ImageCandidate, *, stage: str, iteration: int, total: int | None = None
     ) -> None:
-        """Keep `candidate` as the best so far, and tell where the attack stands."""
-        self.best = candidate
-        if self.watched:
-            self.emit(
-                ImageIteration(
-                    stage=stage,
-                    iteration=iteration,
-                    total=total,
-                    evaluations=self.evaluations,
-                    seconds=self.seconds,
-                    objective=candidate.objective,
-                    images=encode_images(candidate.batch.pixels),
-                    labels=candidate.batch.classes,
-                )
-            )
+        """Keep `candidate` as the best so far, and tell where the attack stands.
+
+        Raises:
+            BudgetSpent: the budget ends the attack here.
+        """
+        self.keep(
+            candidate,
+            lambda: ImageIteration(
+                stage=stage,
+                iteration=iteration,
+                total=total,
+                evaluations=self.evaluations,
+                seconds=self.seconds,
+                objective=candidate.objective,
+                images=encode_images(candidate.batch.pixels),
+                labels=candidate.batch.classes,
+            ),
+        )
 
 
 class ImageAttack(ABC, Generic[OptionsT]):
@@ -68,6 +72,7 @@ class ImageAttack(ABC, Generic[OptionsT]):
         update: SharedUpdate,
         *,
         seed: int = 0,
+        budget: Budget | None = None,
         on_event: OnImageEvent | None = None,
     ) -> ImageReconstruction:
         """Attack `update`; the model is left as it was found.
@@ -76,17 +81,19 @@ class ImageAttack(ABC, Generic[OptionsT]):
             model: the public model.
             update: what the client shared.
             seed: seeds everything random in the attack.
+            budget: what it may spend; at its end the best so far is handed back, marked as such.
             on_event: called with every event.
 
         Raises:
             UpdateError: the update does not fit the model.
+            BudgetError: the budget was spent before anything was found.
             KeyboardInterrupt: interrupted before anything was found.
         """
         check_fits(update, model.parameters)
         check_within(update.metadata, labels=model.classes)
-        session = ImageSession(on_event)
+        session = ImageSession(on_event, budget)
         session.emit(Started(attack=self.name))
-        candidate, verdict, interrupted = carry_out(
+        candidate, verdict, stopped = carry_out(
             lambda: self.run(model, workable(update), session),
             lambda found: judge_pictures(model, update, found.batch),
             session,
@@ -100,8 +107,9 @@ class ImageAttack(ABC, Generic[OptionsT]):
             seconds=session.seconds,
             gradient_error=verdict.error,
             verdict=verdict,
-            interrupted=interrupted,
-            warnings=model.warnings()
+            stopped=stopped,
+            warnings=stop_warnings(stopped, budget)
+            + model.warnings()
             + unsettled(model, update)
             + tuple(f"not proven: {reason}" for reason in verdict.reasons),
         )
@@ -114,7 +122,8 @@ class ImageAttack(ABC, Generic[OptionsT]):
                 gradient_error=result.gradient_error,
                 verified=result.verified,
                 verdict=verdict.word,
-                interrupted=interrupted,
+                stopped=stopped,
+                interrupted=result.interrupted,
             )
         )
         return result

@@ -76,7 +76,7 @@ class ImageObjective:
 
     def count(self, evaluations: int) -> None:
         """Count gradients that were evaluated elsewhere."""
-        self._session.evaluations += evaluations
+        self._session.evaluated(evaluations)
 
     @property
     def scale(self) -> float:
@@ -111,7 +111,8 @@ class ImageObjective:
             losses = self._model.losses(images.flatten(0, 1), probabilities.flatten(0, 1))
             return losses.reshape(count, self.batch).mean(1)
 
-        self._session.evaluations += count
+        self._session.check()
+        self._session.evaluated(count)
         return self._matcher(forward, candidates=count, batch=self.batch)
 
     def split(self, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -173,7 +173,7 @@ class SpanSearch:
         return found
 
     def _evaluate(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        self._session.evaluations += len(points)
+        self._session.evaluated(len(points))
         return value_and_slope(self._distances, points, self._at_once)
 
     def _distances(self, points: Tensor) -> Tensor:

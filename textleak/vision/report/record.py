@@ -70,6 +70,7 @@ def image_record(
         objective=finite(found.candidate.objective),
         evaluations=found.evaluations,
         seconds=found.seconds,
+        stopped=found.stopped,
         history=history,
     )
     images = _images(scored)
@@ -88,6 +89,7 @@ def image_record(
         evaluations=update.evaluations,
         seconds=update.seconds,
         seconds_per_evaluation=update.seconds / max(update.evaluations, 1),
+        stopped=found.stopped,
         interrupted=found.interrupted,
         notes=list(found.candidate.notes),
         warnings=list(found.warnings),
