@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 from textleak.core.config import RunConfig
 from textleak.core.errors import ConfigError, unknown
@@ -32,15 +35,22 @@ def _names(folder: Traversable) -> list[str]:
     return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
 
 
-def read_config(name: str) -> dict[str, Any]:
+def read_config(
+    name: str, schema: type[BaseModel] = RunConfig, packaged: Sequence[str] | None = None
+) -> dict[str, Any]:
     """What the YAML file or packaged preset called `name` sets, checked.
+
+    Args:
+        name: of the file or preset.
+        schema: what it configures.
+        packaged: the presets of this schema; those of a run on text where not given.
 
     Raises:
         ConfigError: no such file, not YAML, an unknown key, or a value of the wrong type; one line
             with the file, the line and the key.
     """
-    source = YamlSource.parse(*_text(name, preset_names()))
-    return source.validated(RunConfig).model_dump(exclude_unset=True)
+    source = YamlSource.parse(*_text(name, preset_names() if packaged is None else packaged))
+    return source.validated(schema).model_dump(exclude_unset=True)
 
 
 def grid_source(name: str) -> YamlSource:
@@ -52,7 +62,7 @@ def grid_source(name: str) -> YamlSource:
     return YamlSource.parse(*_text(name, grid_names()))
 
 
-def _text(name: str, packaged: list[str]) -> tuple[str, str]:
+def _text(name: str, packaged: Sequence[str]) -> tuple[str, str]:
     path = Path(name)
     if name in packaged and not is_file(path):
         return _packaged_text(name), name

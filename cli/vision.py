@@ -25,13 +25,13 @@ def attack(
     data: v.Data = None,
     dataset: v.Dataset = None,
     split: v.Split = None,
-    index: v.Index = 0,
-    batch_size: v.Pictures = 1,
+    index: v.Index = None,
+    batch_size: v.Pictures = None,
     size: v.Size = None,
     label: v.Label = None,
-    model: v.Network = "lenet",
+    model: v.Network = None,
     classes: v.NetworkClasses = None,
-    init: v.Init = "auto",
+    init: v.Init = None,
     weights_seed: o.WeightsSeed = None,
     activation: o.Activation = None,
     device: o.Device = None,
@@ -39,9 +39,10 @@ def attack(
     defence: o.Defence = None,
     client_seed: o.ClientSeed = None,
     share: o.Share = None,
-    labels_known: v.LabelsKnown = False,
-    attack: v.ImageAttackName = "dlg",
+    labels_known: v.LabelsKnown = None,
+    attack: v.ImageAttackName = None,
     settings: o.Settings = None,
+    config: v.ImageConfig = None,
     time_limit: o.TimeLimit = None,
     max_evaluations: o.MaxEvaluations = None,
     seed: o.Seed = None,
@@ -57,14 +58,14 @@ def attack(
         size=size, labels=label or None, model=model, classes=classes, init=init,
         weights_seed=weights_seed, activation=activation, device=device, threads=threads,
         defences=defence or None, share=share or None, labels_known=labels_known, attack=attack,
-        options=o.parse_settings(settings or []), seed=seed, every=every,
+        seed=seed, every=every,
         client_seed=client_seed, time_limit=time_limit, max_evaluations=max_evaluations,
     )  # fmt: skip
     output = Output(json=json, quiet=quiet)
     with output.busy("loading …"):
-        from .vision_run import conduct, prepare
+        from .vision_run import conduct, prepare, resolve
 
-        run = prepare({key: value for key, value in given.items() if value is not None})
+        run = prepare(resolve(config, given, settings))
     return conduct(output, run, save)
 
 
@@ -72,7 +73,7 @@ def attack(
 def invert(
     update: Annotated[Path, typer.Argument(help="A .safetensors file of named gradients.")],
     reference: v.Reference = None,
-    index: v.Index = 0,
+    index: v.Index = None,
     label: v.Label = None,
     batch_size: v.StatedPictures = None,
     shape: v.Shape = None,
@@ -83,8 +84,9 @@ def invert(
     activation: o.Activation = None,
     device: o.Device = None,
     threads: o.Threads = None,
-    attack: v.ImageAttackName = "dlg",
+    attack: v.ImageAttackName = None,
     settings: o.Settings = None,
+    config: v.ImageConfig = None,
     time_limit: o.TimeLimit = None,
     max_evaluations: o.MaxEvaluations = None,
     seed: o.Seed = None,
@@ -101,14 +103,13 @@ def invert(
     given: dict[str, Any] = dict(
         index=index, labels=label or None, batch_size=batch_size, model=model, classes=classes,
         init=init, weights_seed=weights_seed, activation=activation, device=device,
-        threads=threads, attack=attack, options=o.parse_settings(settings or []), seed=seed,
+        threads=threads, attack=attack, seed=seed,
         every=every, time_limit=time_limit, max_evaluations=max_evaluations,
     )  # fmt: skip
     output = Output(json=json, quiet=quiet)
     with output.busy(f"reading {update} …"):
         from .vision_received import prepare
-        from .vision_run import conduct
+        from .vision_run import conduct, resolve
 
-        stated = {key: value for key, value in given.items() if value is not None}
-        run = prepare(update, stated, shape, reference)
+        run = prepare(update, resolve(config, given, settings), shape, reference)
     return conduct(output, run, save)

@@ -24,10 +24,11 @@ Split: TypeAlias = Annotated[
     str | None, _option("--split", help="Of the dataset; default test.", panel=IMAGES)
 ]
 Index: TypeAlias = Annotated[
-    int, _option("--index", min=0, help="The first picture; default 0.", panel=IMAGES)
+    int | None, _option("--index", min=0, help="The first picture; default 0.", panel=IMAGES)
 ]
 Pictures: TypeAlias = Annotated[
-    int, _option("--batch-size", min=1, help="Pictures in the update; default 1.", panel=IMAGES)
+    int | None,
+    _option("--batch-size", min=1, help="Pictures in the update; default 1.", panel=IMAGES),
 ]
 Size: TypeAlias = Annotated[
     int | None,
@@ -38,7 +39,7 @@ Label: TypeAlias = Annotated[
     _option("--label", help="A picture's class; repeat. Else the data's, or drawn.", panel=IMAGES),
 ]
 Network: TypeAlias = Annotated[
-    str,
+    str | None,
     _option(
         "--model",
         "-m",
@@ -73,14 +74,18 @@ NetworkClasses: TypeAlias = Annotated[
     _option("--classes", min=2, help="Classes told apart; default the data's.", panel=MODEL),
 ]
 Init: TypeAlias = Annotated[
-    Literal["auto", "uniform", "default"],
+    Literal["auto", "uniform", "default"] | None,
     _option("--init", help="uniform(-0.5, 0.5) or torch's default.", panel=MODEL),
 ]
 LabelsKnown: TypeAlias = Annotated[
-    bool, _option("--labels-known", help="Grant the labels to the attacker.", panel=CLIENT)
+    bool | None, _option("--labels-known", help="Grant the labels to the attacker.", panel=CLIENT)
 ]
 ImageAttackName: TypeAlias = Annotated[
-    str, _option("--attack", "-a", help="See textleak list image-attacks.", panel=ATTACK)
+    str | None, _option("--attack", "-a", help="See textleak list image-attacks.", panel=ATTACK)
+]
+ImageConfig: TypeAlias = Annotated[
+    Path | None,
+    _option("--config", "-c", help="A YAML file with the same options.", panel=ATTACK),
 ]
 SavePictures: TypeAlias = Annotated[
     Path | None,

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from textleak.audit.setup import checked_device
-from textleak.core.config import problem, validated
+from textleak.core.config import problem
 from textleak.core.cores import threads_for
 from textleak.core.errors import ConfigError, DataError, UpdateError
 from textleak.core.update import ImageRecipe, SharedUpdate, UpdateMetadata
@@ -29,13 +29,13 @@ _KEYS = {"name": "model"}  # what a configuration calls an option of the model
 
 
 def prepare(
-    path: Path, given: dict[str, Any], shape: str | None, reference: Path | None
+    path: Path, config: ImageRunConfig, shape: str | None, reference: Path | None
 ) -> ImageRun:
     """Read the update, load the model that it names or the user, and check that they fit.
 
     Args:
         path: the update.
-        given: what the command line sets of an `ImageRunConfig`.
+        config: what the command line and its YAML set.
         shape: channels, height and width of the pictures, as `1,28,28`, where the file has none.
         reference: the true pictures to score against.
 
@@ -45,7 +45,6 @@ def prepare(
         ModelError: the model cannot be loaded, or is not the one that the update was made with.
         DataError: true pictures that do not fit.
     """
-    config = validated(ImageRunConfig, given)
     attack = build_attack(config)
     update = _read(path, config)
     options = _classifier(path, update, config, shape)

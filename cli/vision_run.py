@@ -30,9 +30,12 @@ from textleak.vision.report.record import image_record
 from textleak.vision.report.screen import ImageScreen
 from textleak.vision.report.views import final_view, gallery
 
+from .config_file import read_config
+from .options import parse_settings
 from .output import Output
 
 INTERRUPTED = 130
+SOURCES = ("image", "data", "dataset", "split")
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,23 @@ class ImageRun:
     update: SharedUpdate
 
 
-def prepare(given: dict[str, Any]) -> ImageRun:
+def resolve(file: Path | None, given: dict[str, Any], settings: list[str] | None) -> ImageRunConfig:
+    """The run's configuration: what is `given` on the command line over the YAML at `file`.
+
+    Pictures given replace those of the file, its labels with them.
+
+    Raises:
+        ConfigError: a key or value that is not valid, wherever it stands.
+    """
+    base = {} if file is None else read_config(str(file), ImageRunConfig, ())
+    over = {key: value for key, value in given.items() if value is not None}
+    if over.keys() & set(SOURCES):
+        base = {key: value for key, value in base.items() if key not in (*SOURCES, "labels")}
+    options = {**base.get("options", {}), **parse_settings(settings or [])}
+    return validated(ImageRunConfig, {**base, **over, "options": options})
+
+
+def prepare(config: ImageRunConfig) -> ImageRun:
     """Check what was asked for, load pictures and model, and share the update.
 
     Raises:
@@ -55,7 +74,6 @@ def prepare(given: dict[str, Any]) -> ImageRun:
         DataError: pictures that cannot be used.
         ModelError: a model that cannot be loaded.
     """
-    config = validated(ImageRunConfig, given)
     attack = build_attack(config)
     defences = Defences.parse(config.defences)
     torch.set_num_threads(threads_for(config.threads))

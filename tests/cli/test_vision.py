@@ -53,6 +53,26 @@ def test_a_picture_is_attacked_shown_and_written(
     assert not (tmp_path / "again" / "original-0.png").exists()
 
 
+def test_a_run_is_configured_by_yaml_under_the_command_line(
+    textleak: Callable[..., Any], picture: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run.yaml").write_text(
+        f"image: {picture}\nclasses: 4\nlabels: [3]\nattack: idlg\noptions: {{iterations: 2}}\n"
+        "max_evaluations: 1\nseed: 5\n"
+    )
+    done = textleak("vision", "attack", "-c", "run.yaml", "--seed", 6, "--json", "-")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert (found["attack"], found["seed"], found["stopped"]) == ("idlg", 6, "budget")
+    assert found["options"]["iterations"] == 2
+    assert found["images"][0]["reference_label"] == 3
+    (tmp_path / "wrong.yaml").write_text("image: a.png\natack: dlg\n")
+    refused = textleak("vision", "attack", "-c", "wrong.yaml")
+    assert refused.code == 2
+    assert "wrong.yaml" in refused.err
+    assert "did you mean 'attack'" in refused.err
+
+
 def captured(textleak: Callable[..., Any], picture: Path) -> str:
     """An update of one picture of class 1."""
     given = ("--image", picture, "--label", 1, *QUICK, "--save", "run")

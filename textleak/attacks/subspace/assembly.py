@@ -97,11 +97,15 @@ class Effort:
     attempts: int = 3
     patience: int = 12
 
+    @classmethod
+    def thrifty(cls) -> Effort:
+        """Where what was found can be taken off, which makes the rest easier."""
+        return cls(attempts=1, patience=6)
 
-THRIFTY = Effort(
-    attempts=1, patience=6
-)  # where what was found can be taken off and makes it easier
-NOISY = Effort(attempts=2)  # where the gradient's check has the last word
+    @classmethod
+    def noisy(cls) -> Effort:
+        """Where the gradient's check has the last word."""
+        return cls(attempts=2)
 
 
 def assemble(

@@ -7,8 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from textleak.attacks.subspace.assembly import (
-    NOISY,
-    THRIFTY,
     Assembly,
     Effort,
     assemble,
@@ -139,12 +137,12 @@ def _search(
 ) -> None:
     """Complete sentences, what costs little first; `assembly` grows."""
     if thrifty:
-        assemble(pairs, tell, effort=THRIFTY, begin=assembly)
+        assemble(pairs, tell, effort=Effort.thrifty(), begin=assembly)
         if assembly.proven:
             return
     noisy = pairs.span.noisy
-    patience = NOISY.patience if noisy else None
-    assemble(pairs, tell, effort=NOISY if noisy else Effort(attempts), begin=assembly)
+    patience = Effort.noisy().patience if noisy else None
+    assemble(pairs, tell, effort=Effort.noisy() if noisy else Effort(attempts), begin=assembly)
     if not (assembly.proven and exact):
         tries = _NOISY_TRIES if noisy else None
         again = not exact and not noisy
