@@ -26,6 +26,7 @@ UTILITY = "utility.py"
 KILL = "kill_and_resume.py"
 VERDICTS = "measure_verdicts.py"
 DECODERS = "measure_decoders.py"
+ROOMS = "rooms.py"
 
 
 @pytest.mark.parametrize("script", COMMANDS)
@@ -133,7 +134,7 @@ def test_wrong_batches_are_not_called_proven(mlm: TextModel) -> None:
 
 def test_every_example_is_run() -> None:
     scripts = {path.name for path in (ROOT / "examples").glob("*.py")}
-    assert scripts == {*COMMANDS, *IMAGES, UTILITY, KILL, VERDICTS, DECODERS}
+    assert scripts == {*COMMANDS, *IMAGES, UTILITY, KILL, VERDICTS, DECODERS, ROOMS}
 
 
 def test_decoders_are_measured_line_by_line(tmp_path: Path) -> None:
@@ -143,3 +144,14 @@ def test_decoders_are_measured_line_by_line(tmp_path: Path) -> None:
     out = run(DECODERS, tmp_path / "lines.txt", "--model", folder, *settings)
     assert [line.split(" | ")[2] for line in out[2:]] == ["none", "bf16"]
     assert out[2].split(" | ")[5:8] == ["2/2", "1", "0"]
+
+
+def test_the_rooms_are_drawn_as_they_import() -> None:
+    example = runpy.run_path(str(ROOT / "examples" / ROOMS))
+    drawn = example["arrows"](example["rooms"]())
+    assert drawn["core"] == set()
+    assert "audit" in drawn["grid"]
+    assert "core" not in drawn["grid"]  # it follows
+    shown = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    lacking = [room for room in drawn if f"| `{room}` |" not in shown]
+    assert not lacking
