@@ -42,6 +42,9 @@ def invert(
     ] = None,
     device: o.Device = None,
     threads: o.Threads = None,
+    dropout: o.Dropout = None,
+    defence: o.Defence = None,
+    protocol: o.Protocol = None,
     attack: o.AttackName = None,
     labels: o.Labels = None,
     settings: o.Settings = None,
@@ -65,7 +68,8 @@ def invert(
         adapter=adapter, adapter_steps=adapter_steps, adapter_seed=adapter_seed,
         time_limit=time_limit, max_evaluations=max_evaluations,
     )  # fmt: skip
-    run = o.resolve(config, given, settings)
+    training = dict(dropout=dropout, defences=defence, protocol=o.parse_protocol(protocol))
+    run = o.resolve(config, {**given, **training}, settings)
     output = Output(json=json, save=save, quiet=quiet)
 
     with output.busy(f"reading {update or after or before} …"):

@@ -111,6 +111,12 @@ Defence: TypeAlias = Annotated[
     list[str] | None,
     _option("--defence", help="As gaussian:std=1e-3; repeat for several.", panel=CLIENT),
 ]
+Protocol: TypeAlias = Annotated[
+    str | None,
+    _option(
+        "--protocol", help="As lr=1e-3,steps=4,minibatch=2,clip=1,precision=bf16.", panel=CLIENT
+    ),
+]
 AttackName: TypeAlias = Annotated[
     str | None, _option("--attack", "-a", help="See textleak list attacks.", panel=ATTACK)
 ]
@@ -174,8 +180,13 @@ def resolve(name: str | None, given: dict[str, Any], settings: list[str] | None)
     return RunConfig(**base).merged({**over, "options": parse_settings(settings or [])})
 
 
-def parse_settings(settings: list[str]) -> dict[str, Any]:
-    """Attack options given as `key=value`, the value read as YAML.
+def parse_protocol(text: str | None) -> dict[str, Any] | None:
+    """A protocol given as `key=value,key=value`; None where there is none."""
+    return None if text is None else parse_settings(text.split(","), "--protocol")
+
+
+def parse_settings(settings: list[str], option: str = "--set") -> dict[str, Any]:
+    """Options given as `key=value`, the value read as YAML.
 
     >>> parse_settings(["restarts=4", "distance=cosine"])
     {'restarts': 4, 'distance': 'cosine'}
@@ -184,10 +195,10 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"--set expects key=value, got {setting!r}")
+            raise ConfigError(f"{option} expects key=value, got {setting[:MOST]!r}")
         try:
             parsed[key.strip()] = parse_yaml(value)[0]
         except yaml.YAMLError as error:
             what = getattr(error, "problem", None) or "not text"
-            raise ConfigError(f"--set {key}: cannot read {value[:MOST]!r}: {what}") from error
+            raise ConfigError(f"{option} {key}: cannot read {value[:MOST]!r}: {what}") from error
     return parsed

@@ -84,14 +84,14 @@ def _training(path: str, config: RunConfig, granted: UpdateMetadata) -> dict[str
     Raises:
         UpdateError: the file says otherwise.
     """
-    if not config.model_fields_set & {"defences", "dropout"}:
+    if not config.model_fields_set & {"defences", "protocol", "dropout"}:
         return {}
-    defences = Defences.parse(config.defences)
+    defences = Defences.parse(config.stated)
     assumed = granted.threat_model.model_copy(update={"dropout": config.dropout})
     assumed = defences.assumed(assumed)
     if granted == UpdateMetadata():
         return {"defences": defences.specs, "threat_model": assumed}
-    if defences.specs != granted.defences and "defences" in config.model_fields_set:
+    if defences.specs != granted.defences and (config.model_fields_set & {"defences", "protocol"}):
         made, said = (
             ", ".join(specs) or "no defence" for specs in (granted.defences, defences.specs)
         )

@@ -77,7 +77,7 @@ ORDER = (  # of the rooms: each imports only from those before it
         "updates",
     ),
     *("verdict", "client", "attacks", "metrics", "results", "audit", "grid", "report", "bench"),
-    *("vision", "utility"),
+    *("vision", "utility", "integrations"),
 )
 
 

@@ -134,7 +134,7 @@ def client_options(config: RunConfig) -> ClientOptions:
 
 def build_defences(config: RunConfig) -> Defences:
     """The defences of `config`; raise ConfigError if one is not valid."""
-    return Defences.parse(config.defences)
+    return Defences.parse(config.stated)
 
 
 def client_of(config: RunConfig, model: TextModel) -> Client:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from textleak.core.bounds import MOST_DEFENCES, MOST_STEPS, Classes, Count, Seed, Threads, unfit
 from textleak.core.budget import Budget
 from textleak.core.errors import ConfigError, unknown
+from textleak.core.protocol import Protocol
 from textleak.core.task_names import TextTaskName
 from textleak.core.threat_model import Patterns, ThreatModel
 
@@ -38,6 +39,7 @@ class RunConfig(BaseModel):
         mask_rate: the fraction of tokens that masked-LM predicts.
         share: shell patterns of the parameters whose gradients are shared.
         defences: what the client does before it shares, as `name:key=value`, in this order.
+        protocol: the client's local steps, clipping and precision; they go before the defences.
         attack: the attack's name.
         labels: how labels are found: jointly optimised, read off, or granted (then masked
             positions are granted too).
@@ -72,6 +74,7 @@ class RunConfig(BaseModel):
     mask_rate: float = Field(default=0.15, gt=0, le=1)
     share: Patterns = ("*",)
     defences: Annotated[tuple[str, ...], Field(max_length=MOST_DEFENCES)] = ()
+    protocol: Protocol | None = None
     attack: str = "dlg"
     labels: Labels | None = None
     options: dict[str, Any] = {}
@@ -87,6 +90,11 @@ class RunConfig(BaseModel):
     def budget(self) -> Budget:
         """What the attack on an update may spend."""
         return Budget(self.time_limit, self.max_evaluations)
+
+    @property
+    def stated(self) -> tuple[str, ...]:
+        """All that the client does before it shares, as defences are written."""
+        return (*(self.protocol.defences if self.protocol else ()), *self.defences)
 
     @property
     def threat_model(self) -> ThreatModel:
