@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from textleak.results.header import seeded_chance
 
 from . import options as o
 from .output import Output
+
+if TYPE_CHECKING:
+    from textleak.core.update import SharedUpdate
 
 app = typer.Typer(add_completion=False)
 
@@ -69,13 +72,18 @@ def capture(
         loaded = setup.open_model(run)
     client = setup.client_of(run, loaded)
     update = client.share(client.prepare(batches[0].sentences, batches[0].labels))
+    write(output, update, loaded.task.name, run.client_seed)
+    return 0
+
+
+def write(output: Path, update: SharedUpdate, task: str, client_seed: int | None) -> None:
+    """Write `update`, made for `task` by a client with this seed, and say what it holds and grants."""
     update.save(output)
     values = sum(gradient.numel() for gradient in update.gradients.values())
     size = sum(gradient.nbytes for gradient in update.gradients.values()) / 1e6
     say(f"{output}: {len(update.gradients)} gradients, {values:,} values, {size:.1f} MB")
-    say(update.metadata.threat_model.describe(loaded.task.name))
+    say(update.metadata.threat_model.describe(task))
     if update.metadata.privacy is not None:
         say(update.metadata.privacy.describe())
     if update.metadata.client_seeded:
-        say(f"client: {seeded_chance(run.client_seed)}")
-    return 0
+        say(f"client: {seeded_chance(client_seed)}")

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from textleak.core.writing import check_writable
+
 from . import options as o
 from . import vision_options as v
 from .output import Output
@@ -67,6 +69,52 @@ def attack(
 
         run = prepare(resolve(config, given, settings))
     return conduct(output, run, save)
+
+
+@app.command()
+def capture(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The update to write, .safetensors.")
+    ],
+    image: v.Image = None,
+    data: v.Data = None,
+    dataset: v.Dataset = None,
+    split: v.Split = None,
+    index: v.Index = None,
+    batch_size: v.Pictures = None,
+    size: v.Size = None,
+    label: v.Label = None,
+    model: v.Network = None,
+    classes: v.NetworkClasses = None,
+    init: v.Init = None,
+    weights_seed: o.WeightsSeed = None,
+    activation: o.Activation = None,
+    device: o.Device = None,
+    threads: o.Threads = None,
+    defence: o.Defence = None,
+    client_seed: o.OnlyClientSeed = None,
+    share: o.Share = None,
+    labels_known: v.LabelsKnown = None,
+    config: v.ImageConfig = None,
+    debug: o.Debug = False,
+) -> int:
+    """Write the update of one training step on your pictures, and what the attacker is granted."""
+    given: dict[str, Any] = dict(
+        image=image, data=data, dataset=dataset, split=split, index=index, batch_size=batch_size,
+        size=size, labels=label or None, model=model, classes=classes, init=init,
+        weights_seed=weights_seed, activation=activation, device=device, threads=threads,
+        defences=defence or None, share=share or None, labels_known=labels_known,
+        client_seed=client_seed,
+    )  # fmt: skip
+    check_writable(output)
+    with Output().busy("loading …"):
+        from . import vision_run
+        from .capture import write
+
+        run = vision_run.resolve(config, given, None)
+        shared = vision_run.share(run)
+    write(output, shared.update, "image", run.client_seed)
+    return 0
 
 
 @app.command()

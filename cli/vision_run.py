@@ -75,6 +75,31 @@ def prepare(config: ImageRunConfig) -> ImageRun:
         ModelError: a model that cannot be loaded.
     """
     attack = build_attack(config)
+    shared = share(config)
+    header = header_of(
+        "vision attack", config, shared.model, attack, shared.update, shared.images.notes
+    )
+    return ImageRun(config, header, shared.model, attack, shared.private, shared.update)
+
+
+@dataclass(frozen=True)
+class SharedImages:
+    """Pictures as they were loaded, the model that was trained on them, and what was shared."""
+
+    images: LoadedImages
+    model: ImageModel
+    private: PrivateImages
+    update: SharedUpdate
+
+
+def share(config: ImageRunConfig) -> SharedImages:
+    """Load the pictures and the model of `config`, and share the update.
+
+    Raises:
+        ConfigError: an option that is not valid.
+        DataError: pictures that cannot be used.
+        ModelError: a model that cannot be loaded.
+    """
     defences = Defences.parse(config.defences)
     torch.set_num_threads(threads_for(config.threads))
     images = load_images(config.images)
@@ -82,9 +107,7 @@ def prepare(config: ImageRunConfig) -> ImageRun:
     threat_model = ThreatModel(lengths=False, labels=config.labels_known, shared=config.share)
     client = ImageClient(model, threat_model, seed=config.client_seed, defences=defences)
     private = client.prepare(images.pixels, _labels(config, images))
-    update = client.share(private)
-    header = header_of("vision attack", config, model, attack, update, images.notes)
-    return ImageRun(config, header, model, attack, private, update)
+    return SharedImages(images, model, private, client.share(private))
 
 
 def header_of(

@@ -73,6 +73,26 @@ def test_a_run_is_configured_by_yaml_under_the_command_line(
     assert "did you mean 'attack'" in refused.err
 
 
+def test_capture_writes_what_attack_would_share(
+    textleak: Callable[..., Any], picture: Path, tmp_path: Path
+) -> None:
+    given = ("--image", picture, "--label", 1, "--classes", 4, "--client-seed", 3)
+    done = textleak("vision", "capture", *given, "-o", "u.safetensors")
+    assert done.code == 0, done.err
+    assert "gradients" in done.err + done.out
+    kept = ("--save", "run", "--quiet", "--max-evaluations", 1)
+    assert textleak("vision", "attack", *given, *kept).code == 0
+    captured = SharedUpdate.load(tmp_path / "u.safetensors")
+    attacked = SharedUpdate.load(tmp_path / "run" / "update.safetensors")
+    assert captured.metadata == attacked.metadata
+    assert captured.gradients.keys() == attacked.gradients.keys()
+    for name, gradient in captured.gradients.items():
+        assert torch.equal(gradient, attacked.gradients[name])
+    refused = textleak("vision", "capture", "-o", "none.safetensors")
+    assert refused.code == 2
+    assert not (tmp_path / "none.safetensors").exists()
+
+
 def captured(textleak: Callable[..., Any], picture: Path) -> str:
     """An update of one picture of class 1."""
     given = ("--image", picture, "--label", 1, *QUICK, "--save", "run")
