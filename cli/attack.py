@@ -25,6 +25,9 @@ def attack(
     adapter_steps: o.AdapterSteps = None,
     adapter_seed: o.AdapterSeed = None,
     task: o.Task = None,
+    loss_reduction: o.LossReduction = None,
+    label_smoothing: o.LabelSmoothing = None,
+    class_weights: o.ClassWeights = None,
     device: o.Device = None,
     threads: o.Threads = None,
     dropout: o.Dropout = None,
@@ -47,6 +50,7 @@ def attack(
 ) -> int:
     """Share the gradient of your sentences as a client would, and see it give them back."""
     given = dict(
+        loss_reduction=loss_reduction, label_smoothing=label_smoothing, class_weights=class_weights,
         sentences=sentence, file=file, batch_size=batch_size, classes=classes, model=model,
         weights=weights, weights_seed=weights_seed, activation=activation, num_labels=num_labels,
         task=task, device=device, threads=threads, dropout=dropout, mask_rate=mask_rate,

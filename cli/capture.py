@@ -37,6 +37,9 @@ def capture(
     adapter_steps: o.AdapterSteps = None,
     adapter_seed: o.AdapterSeed = None,
     task: o.Task = None,
+    loss_reduction: o.LossReduction = None,
+    label_smoothing: o.LabelSmoothing = None,
+    class_weights: o.ClassWeights = None,
     device: o.Device = None,
     threads: o.Threads = None,
     dropout: o.Dropout = None,
@@ -53,6 +56,7 @@ def capture(
     The file holds the gradients and what the threat model grants, nothing else of the text.
     """
     given = dict(
+        loss_reduction=loss_reduction, label_smoothing=label_smoothing, class_weights=class_weights,
         sentences=sentence, file=file, classes=classes, model=model, weights=weights,
         weights_seed=weights_seed, activation=activation, num_labels=num_labels, task=task,
         device=device, threads=threads, dropout=dropout, mask_rate=mask_rate, share=share,

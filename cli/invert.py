@@ -33,6 +33,9 @@ def invert(
     adapter_steps: o.AdapterSteps = None,
     adapter_seed: o.AdapterSeed = None,
     task: o.Task = None,
+    loss_reduction: o.LossReduction = None,
+    label_smoothing: o.LabelSmoothing = None,
+    class_weights: o.ClassWeights = None,
     lengths: Annotated[
         str | None,
         typer.Option(help="Token counts with special tokens, as 12,9, if you know them."),
@@ -63,6 +66,7 @@ def invert(
     The model, its weights and its activation are those that the file names, unless given.
     """
     given = dict(
+        loss_reduction=loss_reduction, label_smoothing=label_smoothing, class_weights=class_weights,
         model=model, weights=weights, weights_seed=weights_seed, activation=activation, task=task,
         device=device, threads=threads, attack=attack, labels=labels, seed=seed, every=every,
         adapter=adapter, adapter_steps=adapter_steps, adapter_seed=adapter_seed,

@@ -85,6 +85,18 @@ Task: TypeAlias = Annotated[
     str | None,
     _option("--task", help="What the client trains; see textleak list tasks.", panel=MODEL),
 ]
+LossReduction: TypeAlias = Annotated[
+    Literal["mean", "sum"] | None,
+    _option("--loss-reduction", help="Over what bears loss; default mean.", panel=CLIENT),
+]
+LabelSmoothing: TypeAlias = Annotated[
+    float | None,
+    _option("--label-smoothing", help="Spread so much of each target over all.", panel=CLIENT),
+]
+ClassWeights: TypeAlias = Annotated[
+    str | None,
+    _option("--class-weights", help="Of each class in the loss, as 1,2.5,1.", panel=CLIENT),
+]
 Device: TypeAlias = Annotated[str | None, _option("--device", help="cpu, cuda …", panel=MODEL)]
 Threads: TypeAlias = Annotated[
     int | None,
@@ -109,7 +121,9 @@ Share: TypeAlias = Annotated[
 ]
 Defence: TypeAlias = Annotated[
     list[str] | None,
-    _option("--defence", help="As gaussian:std=1e-3; repeat for several.", panel=CLIENT),
+    _option(
+        "--defence", "--defense", help="As gaussian:std=1e-3; repeat for several.", panel=CLIENT
+    ),
 ]
 Protocol: TypeAlias = Annotated[
     str | None,
@@ -177,7 +191,16 @@ def resolve(name: str | None, given: dict[str, Any], settings: list[str] | None)
     """
     base = read_config(name) if name else {}
     over = {key: value for key, value in given.items() if value is not None and value != []}
+    if "class_weights" in over:
+        over["class_weights"] = _numbers("--class-weights", over["class_weights"])
     return RunConfig(**base).merged({**over, "options": parse_settings(settings or [])})
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"{option} expects numbers as 1,2.5, got {text[:MOST]!r}") from error
 
 
 def parse_protocol(text: str | None) -> dict[str, Any] | None:

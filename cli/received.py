@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _RECIPE = {"model": "name", "weights": "weights", "weights_seed": "weights_seed"}
 _RECIPE |= {key: key for key in ("activation", "adapter", "adapter_steps", "adapter_seed")}
+_LOSS = {"loss_reduction": "reduction", "label_smoothing": "smoothing", "class_weights": "weights"}
 # transformers' names of the last layer of a head over whole sequences or tokens.
 LAST_LAYERS = ("classifier.weight", "classifier.out_proj.weight")
 _CLIENTS = ("sentences", "file", "classes", "batch_size", "mask_rate", "share")
@@ -116,13 +117,15 @@ def read_truth(path: Path | None, facts: UpdateMetadata) -> PrivateText | None:
     """
     if path is None:
         return None
-    sentences, labels = read_sentences(path)
+    task = facts.task
+    about = None if task is None else TASKS.load(task)
+    sentences, labels = (
+        read_sentences(path) if about is None else read_sentences(path, about.wrong_label)
+    )
     count = facts.batch_size
     if count is not None and count != len(sentences):
         raise DataError(f"{str(path)!r} has {len(sentences)} sentences, the update's batch {count}")
-    task = facts.task
-    labelled = task is not None and TASKS.load(task).labelled
-    return PrivateText(sentences, labels if labelled else None)
+    return PrivateText(sentences, labels if about is not None and about.labelled else None)
 
 
 def completed(config: RunConfig, stored: Stored) -> RunConfig:
@@ -148,6 +151,7 @@ def completed(config: RunConfig, stored: Stored) -> RunConfig:
                 "from disk: if you mean it, give --adapter"
             )
         told |= {key: getattr(granted.model, name) for key, name in _RECIPE.items()}
+        told |= {key: getattr(granted.model.loss, name) for key, name in _LOSS.items()}
     heads = [tensor for name, tensor in stored.tensors.items() if _last_layer(name)]
     if len(heads) == 1 and heads[0].dim() == 2:
         told["num_labels"] = int(heads[0].shape[0])
@@ -175,6 +179,10 @@ def check_same_model(update: SharedUpdate, model: TextModel | ImageModel) -> Non
     if theirs.activation != ours.activation:
         raise ModelError(
             f"the update was made with activation {theirs.activation}, not {ours.activation}"
+        )
+    if theirs.loss != ours.loss:
+        raise ModelError(
+            f"the update was made with another loss ({theirs.loss!r}) than is stated ({ours.loss!r})"
         )
     if theirs.fingerprint and theirs.fingerprint != ours.fingerprint:
         raise ModelError(

@@ -92,7 +92,7 @@ def test_cross_entropy_is_taken_as_torch_takes_it() -> None:
     logits = torch.randn(6, 3, generator=draw)
     targets = torch.randint(3, (6,), generator=draw)
     for reduction in ("mean", "sum"):
-        options = LossOptions(reduction, 0.1, (1.0, 2.0, 0.5))  # type: ignore[arg-type]
+        options = LossOptions(reduction=reduction, smoothing=0.1, weights=(1.0, 2.0, 0.5))
         found = Classification(options).candidate_losses(logits, targets, 2)
         for part, half in enumerate((slice(0, 3), slice(3, 6))):
             theirs = F.cross_entropy(

@@ -18,6 +18,7 @@ from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate
 from textleak.defences import Defences
 from textleak.models.text_model import TextModel
+from textleak.tasks.base import Label
 
 
 class AttackCall(Protocol):
@@ -69,7 +70,7 @@ class PrivateText:
     """The sentences of one batch, with their classes for a classification task."""
 
     sentences: Sequence[str]
-    labels: Sequence[int] | None = None
+    labels: Sequence[Label] | None = None
 
 
 def audit_client(
@@ -171,7 +172,8 @@ def audit_update(
     try:
         watcher.begin(0, 1, update, ids)
         found = attack(model, update, seed=seed, budget=budget, on_event=watcher.event)
-        result = score(model, found, ids, truth.labels if truth else None)
+        known = truth.labels if truth and model.task.one_class else None
+        result = score(model, found, ids, known)
         watcher.scored(result)
     except KeyboardInterrupt:
         return Audit([], interrupted=True)

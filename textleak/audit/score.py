@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from textleak.audit.result import BatchResult, SequenceResult
 from textleak.core.reconstruction import Reconstruction
@@ -21,7 +22,7 @@ def score(
     model: TextModel,
     found: Reconstruction,
     references: Sequence[Sequence[int]] | None = None,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[Any] | None = None,
 ) -> BatchResult:
     """The recovered sentences in the order of their references, each with its scores.
 

@@ -43,7 +43,7 @@ def private_text(config: RunConfig) -> list[PrivateText]:
         raise DataError('no private text: give --sentence "…" or --file FILE')
     labels = None if config.classes is None else list(config.classes)
     if config.file:
-        sentences, from_file = read_sentences(config.file)
+        sentences, from_file = read_sentences(config.file, TASKS.load(config.task).wrong_label)
         labels = labels or from_file
     else:
         sentences = list(config.sentences)
@@ -111,6 +111,7 @@ def model_options(config: RunConfig) -> ModelOptions:
         adapter_steps=config.adapter_steps,
         adapter_seed=config.adapter_seed,
         device=checked_device(config.device),
+        loss=config.loss,
     )
 
 
@@ -203,6 +204,7 @@ def run_header(
         adapter_steps=recipe.adapter_steps,
         adapter_seed=recipe.adapter_seed,
         task=model.task.name,
+        loss=recipe.loss,
         threat_model=said.threat_model,
         defences=said.defences,
         privacy=said.privacy,

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from textleak.core.bounds import MOST_BYTES
 from textleak.core.errors import DataError
+from textleak.tasks.base import TextTask
 
 _TABLES = {".csv", ".tsv", ".json", ".parquet", ".arrow", ".xlsx", ".gz", ".zip"}
 _BLANK = " \t\r"  # around a line; any other white space is text
 
 
-def read_sentences(path: str | Path, most: int = MOST_BYTES) -> tuple[list[str], list[int] | None]:
+def read_sentences(
+    path: str | Path,
+    wrong_label: Callable[[object], str | None] = TextTask.wrong_label,
+    most: int = MOST_BYTES,
+) -> tuple[list[str], list[Any] | None]:
     """The sentences of a `.txt` or `.jsonl` file, and their labels where every line has one.
 
     A line ends at a newline and nowhere else. Empty lines are passed over. A JSON line is
@@ -21,6 +27,7 @@ def read_sentences(path: str | Path, most: int = MOST_BYTES) -> tuple[list[str],
 
     Args:
         path: the file; it may be a pipe.
+        wrong_label: what is wrong with a line's label, as its task says; whole numbers by default.
         most: bytes that it may hold.
 
     Raises:
@@ -39,7 +46,7 @@ def read_sentences(path: str | Path, most: int = MOST_BYTES) -> tuple[list[str],
         raise DataError(f"no sentence in {str(path)!r}")
     if source.suffix.lower() != ".jsonl":
         return [line for _, line in numbered], None
-    entries = [_entry(f"{path}:{number}", line) for number, line in numbered]
+    entries = [_entry(f"{path}:{number}", line, wrong_label) for number, line in numbered]
     labels = [label for _, label in entries if label is not None]
     return [text for text, _ in entries], labels if len(labels) == len(entries) else None
 
@@ -61,7 +68,7 @@ def _lines(source: Path, most: int) -> list[str]:
         raise DataError(f"{source}:{line}: not UTF-8 text") from error
 
 
-def _entry(where: str, line: str) -> tuple[str, int | None]:
+def _entry(where: str, line: str, wrong_label: Callable[[object], str | None]) -> tuple[str, Any]:
     try:
         entry = json.loads(line)
     except json.JSONDecodeError as error:
@@ -71,8 +78,9 @@ def _entry(where: str, line: str) -> tuple[str, int | None]:
     if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
         raise DataError(f'{where}: expected an object with "text", got {line[:60]}')
     label = entry.get("label")
-    if label is not None and (isinstance(label, bool) or not isinstance(label, int)):
-        raise DataError(f'{where}: expected a whole number for "label", got {str(label)[:60]!r}')
+    wrong = None if label is None else wrong_label(label)
+    if wrong is not None:
+        raise DataError(f'{where}: {wrong} for "label", got {str(label)[:60]!r}')
     half = half_character(entry["text"])
     if half is not None:
         raise DataError(f"{where}: {half}")
@@ -90,8 +98,8 @@ def half_character(text: str) -> str | None:
 
 
 def in_batches(
-    sentences: Sequence[str], labels: Sequence[int] | None, size: int | None
-) -> list[tuple[list[str], list[int] | None]]:
+    sentences: Sequence[str], labels: Sequence[Any] | None, size: int | None
+) -> list[tuple[list[str], list[Any] | None]]:
     """Consecutive sentences in batches of `size` with their labels; one batch without a size.
 
     >>> in_batches(["a", "b", "c"], None, 2)

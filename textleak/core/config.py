@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from textleak.core.bounds import MOST_DEFENCES, MOST_STEPS, Classes, Count, Seed, Threads, unfit
 from textleak.core.budget import Budget
 from textleak.core.errors import ConfigError, unknown
+from textleak.core.loss import LossOptions, Reduction, Smoothing, Weights
 from textleak.core.protocol import Protocol
 from textleak.core.task_names import TextTaskName
 from textleak.core.threat_model import Patterns, ThreatModel
@@ -35,6 +36,9 @@ class RunConfig(BaseModel):
         adapter_steps: how long it is trained on public text first.
         adapter_seed: seeds what is drawn of it.
         task: what the client trains.
+        loss_reduction: mean or sum over what bears loss.
+        label_smoothing: how much of each target is spread over all labels.
+        class_weights: of each class in the loss.
         dropout: the client trains with dropout on.
         mask_rate: the fraction of tokens that masked-LM predicts.
         share: shell patterns of the parameters whose gradients are shared.
@@ -70,6 +74,9 @@ class RunConfig(BaseModel):
     adapter_steps: int = Field(default=0, ge=0, le=MOST_STEPS)
     adapter_seed: Seed = 0
     task: TextTaskName = "mlm"
+    loss_reduction: Reduction = "mean"
+    label_smoothing: Smoothing = 0.0
+    class_weights: Weights | None = None
     dropout: bool = False
     mask_rate: float = Field(default=0.15, gt=0, le=1)
     share: Patterns = ("*",)
@@ -95,6 +102,15 @@ class RunConfig(BaseModel):
     def stated(self) -> tuple[str, ...]:
         """All that the client does before it shares, as defences are written."""
         return (*(self.protocol.defences if self.protocol else ()), *self.defences)
+
+    @property
+    def loss(self) -> LossOptions:
+        """How the client's loss is taken."""
+        return LossOptions(
+            reduction=self.loss_reduction,
+            smoothing=self.label_smoothing,
+            weights=self.class_weights,
+        )
 
     @property
     def threat_model(self) -> ThreatModel:

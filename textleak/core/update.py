@@ -17,6 +17,7 @@ from textleak.core.bounds import MOST_DEFENCES, MOST_PIXELS, MOST_STEPS, Classes
 from textleak.core.config import problem
 from textleak.core.consistency import contradiction
 from textleak.core.errors import ConfigError, DataError, UpdateError
+from textleak.core.loss import LossOptions
 from textleak.core.paths import is_file
 from textleak.core.privacy import PrivacyGuarantee
 from textleak.core.task_names import TaskName
@@ -58,6 +59,7 @@ class ModelRecipe(BaseModel):
     adapter_seed: Seed = 0
     fingerprint: str = ""
     image: ImageRecipe | None = None
+    loss: LossOptions = LossOptions()
 
 
 class UpdateMetadata(BaseModel):

@@ -29,6 +29,7 @@ from transformers.utils import logging as transformers_logging
 
 from textleak.core.bounds import MOST_STEPS, Classes, Seed
 from textleak.core.errors import ConfigError, ModelError, unknown
+from textleak.core.loss import LossOptions
 from textleak.core.paths import is_folder
 from textleak.core.randomness import weights_drawn
 from textleak.core.update import ModelRecipe
@@ -64,6 +65,7 @@ class ModelOptions(BaseModel):
         adapter: what alone is trained, as `lora:rank=8`, or the folder of a trained one.
         adapter_steps: how long it is trained on public text first.
         adapter_seed: seeds what is drawn of it.
+        loss: how the training loss is taken.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,6 +80,7 @@ class ModelOptions(BaseModel):
     adapter: str | None = None
     adapter_steps: int = Field(default=0, ge=0, le=MOST_STEPS)
     adapter_seed: Seed = 0
+    loss: LossOptions = LossOptions()
 
 
 def load_model(options: ModelOptions, task: str = "mlm") -> TextModel:
@@ -93,7 +96,7 @@ def load_model(options: ModelOptions, task: str = "mlm") -> TextModel:
     source = source_of(options.name)
     tokenizer, config = read_source(source, options)
     family_class(config)
-    trained = text_task(task)
+    trained = text_task(task, options.loss)
     trained.check(options.name, config)
     check_tokenizer(options.name, tokenizer, trained.tokens_needed)
     with weights_drawn(options.weights_seed):
@@ -119,8 +122,10 @@ def load_model(options: ModelOptions, task: str = "mlm") -> TextModel:
         adapter=options.adapter,
         adapter_steps=options.adapter_steps,
         adapter_seed=options.adapter_seed,
+        loss=options.loss,
     )
     model = TextModel(module, tokenizer, trained, recipe, tuple(notes))
+    trained.check_weights(model)
     if options.adapter_steps:
         if options.adapter is None:
             raise ConfigError("adapter steps train an adapter: expected one, as lora:rank=8")

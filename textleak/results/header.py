@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from textleak.core.loss import LossOptions
 from textleak.core.privacy import PrivacyGuarantee
 from textleak.core.threat_model import ThreatModel
 
@@ -43,6 +44,7 @@ class RunHeader(BaseModel):
     adapter_steps: int = 0
     adapter_seed: int = 0
     task: str
+    loss: LossOptions = LossOptions()
     threat_model: ThreatModel
     defences: tuple[str, ...] = ()
     privacy: PrivacyGuarantee | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from textleak.core.batch import IGNORED, TokenBatch
 from textleak.core.errors import ConfigError, ModelError
+from textleak.core.loss import LossOptions
 from textleak.core.randomness import Stream
 
 if TYPE_CHECKING:
@@ -42,6 +44,11 @@ class Task:
     lengths: ClassVar[bool] = True
     bounded: ClassVar[bool] = True
 
+    @classmethod
+    def wrong_label(cls, label: object) -> str | None:
+        """What is wrong with a label as a file of sentences has it; None where nothing is."""
+        return None if is_whole(label) else "expected a whole number"
+
 
 class ImageTask(Task):
     """Images and their classes."""
@@ -51,19 +58,14 @@ class ImageTask(Task):
     lengths = False
 
 
-@dataclass(frozen=True)
-class LossOptions:
-    """How a cross-entropy is taken, as torch has it.
+def is_whole(label: object) -> bool:
+    """Whether a label is a whole number; true and false are none."""
+    return isinstance(label, int) and not isinstance(label, bool)
 
-    Attributes:
-        reduction: mean or sum over what bears loss.
-        smoothing: how much of each target is spread over all labels.
-        weights: of each class; the mean is then weighted.
-    """
 
-    reduction: Literal["mean", "sum"] = "mean"
-    smoothing: float = 0.0
-    weights: tuple[float, ...] | None = None
+def is_number(label: object) -> bool:
+    """Whether a label is a finite number."""
+    return is_whole(label) or (isinstance(label, float) and math.isfinite(label))
 
 
 @dataclass(frozen=True)
@@ -90,18 +92,35 @@ class TextTask(Task, ABC):
         refused: how transformers' names of heads end that are trained with another loss; what has no
             trained head at all may be given any.
         words: labels are words of the vocabulary.
+        cross_entropy: the loss is one, which smoothing and class weights are of.
         tokens_needed: the special tokens that a tokenizer must have.
     """
 
     auto_class: ClassVar[str]
     refused: ClassVar[tuple[str, ...]]
     words: ClassVar[bool] = False
+    cross_entropy: ClassVar[bool] = True
     tokens_needed: ClassVar[tuple[str, ...]] = ("cls", "sep", "pad")
 
     def __init__(self, options: LossOptions | None = None) -> None:
         self.options = options or LossOptions()
         if self.options.weights is not None and self.words:
             raise ConfigError(f"{self.name} has words for labels: class weights do not apply")
+        if not self.cross_entropy and (self.options.weights or self.options.smoothing):
+            raise ConfigError(
+                f"{self.name} has another loss than a cross-entropy: label smoothing and class "
+                "weights do not apply"
+            )
+
+    def check_weights(self, model: TextModel) -> None:
+        """Refuse class weights of another number than the model's classes.
+
+        Raises:
+            ConfigError: there are more or fewer.
+        """
+        weights = self.options.weights
+        if weights is not None and len(weights) != self.width(model):
+            raise ConfigError(f"expected {self.width(model)} class weights, got {len(weights)}")
 
     def check(self, name: str, config: PretrainedConfig) -> None:
         """Refuse a model whose configuration asks for another loss.
@@ -175,7 +194,34 @@ class TextTask(Task, ABC):
 
     def soft_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The loss of items (...,) at soft targets (..., C)."""
-        return -(targets * logits.log_softmax(-1)).sum(-1)
+        scores = logits.log_softmax(-1)
+        weights = self._weights(logits)
+        if weights is not None:
+            scores = scores * weights
+        return -(self.smoothed(targets) * scores).sum(-1)
+
+    def smoothed(self, targets: Tensor) -> Tensor:
+        """Soft targets (..., C) as the loss has them."""
+        spread = self.options.smoothing
+        return targets if not spread else (1 - spread) * targets + spread / targets.shape[-1]
+
+    def reduced(self, losses: Tensor, targets: Tensor) -> Tensor:
+        """The loss of each of R batches, (R,), from those of their items (R, n).
+
+        Args:
+            losses: from `soft_losses`.
+            targets: the soft targets (..., n, C).
+        """
+        weights = self._weights(losses)
+        if self.options.reduction == "sum":
+            return losses.sum(1)
+        if weights is None:
+            return losses.mean(1)
+        return losses.sum(1) / (targets.to(weights) @ weights).sum(-1)
+
+    def divisor(self, items: int) -> int:
+        """By what the losses of so many items were divided."""
+        return items if self.options.reduction == "mean" else 1
 
     def fixed(self, targets: Tensor, width: int) -> Tensor:
         """Known targets (n,) as soft ones, (n, C)."""
@@ -218,7 +264,9 @@ class TextTask(Task, ABC):
 
         A mean cross-entropy over n items has the slope (p - y) / n.
         """
-        likely: Tensor = logits.double().softmax(-1) - len(logits) * slopes
+        if self.options.weights is not None or self.options.smoothing:
+            return slopes.argmin(-1)  # the true label's alone is clearly negative
+        likely: Tensor = logits.double().softmax(-1) - self.divisor(len(logits)) * slopes
         return likely.argmax(-1)
 
     def moves(self, model: TextModel, labels: Tensor) -> list[tuple[tuple[int, ...], float]]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from textleak.core.batch import TokenBatch
 from textleak.core.errors import DataError
-from textleak.tasks.base import Chances, Label
+from textleak.tasks.base import Chances, Label, is_whole
 from textleak.tasks.classification import SequenceTask
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ class MultiLabel(SequenceTask):
 
     name = "multi-label"
     problem = "multi_label_classification"
+
+    cross_entropy = False
 
     def batch(
         self,
@@ -49,6 +51,13 @@ class MultiLabel(SequenceTask):
                     raise DataError(f"labels must lie between 0 and {classes - 1}, got {own}")
                 labels[row, label] = 1
         return TokenBatch(input_ids, attention_mask, labels)
+
+    @classmethod
+    def wrong_label(cls, label: object) -> str | None:
+        """A label alone, or a list of them."""
+        listed = label if isinstance(label, list) else [label]
+        fits = all(map(is_whole, listed))
+        return None if fits else "expected a list of whole numbers"
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean binary cross-entropy over the labels of each sequence, (N,)."""
@@ -89,7 +98,8 @@ class MultiLabel(SequenceTask):
 
     def read(self, logits: Tensor, slopes: Tensor) -> Tensor:
         """A mean binary cross-entropy over n sequences of C labels has the slope (p - y) / (n C)."""
-        likely = logits.double().sigmoid() - slopes * logits.numel()
+        count = self.divisor(len(logits)) * logits.shape[1]
+        likely = logits.double().sigmoid() - slopes * count
         return (likely > 0.5).float()
 
     def moves(self, model: TextModel, labels: Tensor) -> list[tuple[tuple[int, ...], float]]:

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from textleak.core.batch import TokenBatch
 from textleak.core.errors import DataError
-from textleak.tasks.base import Chances, Label
+from textleak.tasks.base import Chances, Label, is_number
 from textleak.tasks.classification import SequenceTask
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ class Regression(SequenceTask):
     name = "regression"
     problem = "regression"
     bounded = False
+
+    cross_entropy = False
 
     def batch(
         self,
@@ -42,6 +44,12 @@ class Regression(SequenceTask):
         if len(rows) != count or any(len(row) != width for row in rows):
             raise DataError(f"expected {width} numbers for each of {count} sentences")
         return TokenBatch(input_ids, attention_mask, torch.tensor(rows, dtype=torch.float32))
+
+    @classmethod
+    def wrong_label(cls, label: object) -> str | None:
+        """A number, or a list of as many as the model has."""
+        listed = label if isinstance(label, list) else [label]
+        return None if all(map(is_number, listed)) else "expected a number or a list of them"
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean squared error of each sequence, (N,)."""
@@ -82,4 +90,5 @@ class Regression(SequenceTask):
 
     def read(self, logits: Tensor, slopes: Tensor) -> Tensor:
         """A mean squared error over n sequences of D numbers has the slope 2 (z - y) / (n D)."""
-        return (logits.double() - slopes * logits.numel() / 2).float()
+        count = self.divisor(len(logits)) * logits.shape[1]
+        return (logits.double() - slopes * count / 2).float()

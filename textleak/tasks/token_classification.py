@@ -10,7 +10,7 @@ from torch import Tensor
 
 from textleak.core.batch import IGNORED, TokenBatch
 from textleak.core.errors import DataError
-from textleak.tasks.base import Chances, Label, TextTask
+from textleak.tasks.base import Chances, Label, TextTask, is_whole
 
 if TYPE_CHECKING:
     from textleak.models.text_model import TextModel
@@ -56,6 +56,12 @@ class TokenClassification(TextTask):
                 raise DataError(f"labels must lie between 0 and {classes - 1}, got {listed}")
             labels[row, bearing[row]] = torch.tensor(listed, dtype=torch.long)
         return TokenBatch(input_ids, attention_mask, labels)
+
+    @classmethod
+    def wrong_label(cls, label: object) -> str | None:
+        """A list, one class a token."""
+        fits = isinstance(label, list) and all(map(is_whole, label))
+        return None if fits else "expected a list of whole numbers, one a token"
 
     def width(self, model: TextModel) -> int:
         """The number of classes of a token."""

@@ -77,7 +77,7 @@ class ItemLabels:
             target = task.fixed(self._known, self._shape[1]).to(logits)
         else:
             target = task.soft(variables.view(-1, *self._shape))
-        return task.soft_losses(logits, target).mean(1)
+        return task.reduced(task.soft_losses(logits, target), target)
 
     def decide(self, variables: Tensor) -> Tensor:
         """Hard labels from one batch's variables (size,)."""
@@ -122,7 +122,9 @@ class NextLabels:
         sure = scores[:, ~self._soft].gather(
             2, self._fixed[~self._soft].to(scores.device).expand(restarts, -1)[..., None]
         )
-        return -(soft.sum(1) + sure.sum((1, 2))) / len(self._fixed)
+        spread, count = self._model.task.options.smoothing, len(self._fixed)
+        chosen = (1 - spread) * (soft.sum(1) + sure.sum((1, 2))) + spread * scores.mean(-1).sum(1)
+        return -chosen / self._model.task.divisor(count)
 
     def decide(self, variables: Tensor) -> Tensor:
         """Nothing is decided here: labels follow from the words."""

@@ -90,9 +90,14 @@ class SlotLabels:
 
     def loss(self, states: Tensor, variables: Tensor) -> Tensor:
         """The loss of each dummy batch, (R,), from its hidden states (R*B, T, H)."""
-        weights = assignment(variables.view(-1, *self._shape)) / self._shape[1]  # (R, L, M)
+        task, count = self._model.task, self._shape[1]
+        weights = assignment(variables.view(-1, *self._shape)) / task.divisor(count)  # (R, L, M)
         logits = place_logits(self._model, self._facts, states, self._likely)  # (R, L, V)
-        chosen = logits[..., self._words] - logits.logsumexp(-1, keepdim=True)  # (R, L, M)
+        spread = task.options.smoothing
+        hit = (1 - spread) * logits[..., self._words]
+        if spread:
+            hit = hit + spread * logits.mean(-1, keepdim=True)
+        chosen = hit - logits.logsumexp(-1, keepdim=True)  # (R, L, M)
         return -(weights * chosen).sum((1, 2))
 
     def decide(self, variables: Tensor) -> Tensor:
@@ -129,8 +134,9 @@ class VocabularyLabels:
         """The loss of each dummy batch, (R,), from its hidden states (R*B, T, H)."""
         weights, words = self._split(variables)
         logits = place_logits(self._model, self._facts, states, self._likely)  # (R, L, V)
-        entropy = logits.logsumexp(-1) - (words * logits).sum(-1)  # (R, L)
-        return (weights * entropy).sum(1)
+        task = self._model.task
+        entropy = logits.logsumexp(-1) - (task.smoothed(words) * logits).sum(-1)  # (R, L)
+        return (weights * entropy).sum(1) * (self._count / task.divisor(self._count))
 
     def decide(self, variables: Tensor) -> Tensor:
         """Hard labels (B, T) from one batch's variables (size,)."""

@@ -51,6 +51,8 @@ class Subspace(Attack[SubspaceOptions]):
             return run_prefixes(model, model.family, update, session, self.options.prefix)
         if model.task.bears not in FINISHES:
             raise UpdateError(f"subspace does not read labels of {model.task.name}: try dlg")
+        if model.task.words and model.task.options.smoothing:
+            raise UpdateError("subspace does not read words under label smoothing: try dlg")
         layer = FirstLayer.of(model)
         sentences: list[Sentence] = []
         stages: list[str] = []

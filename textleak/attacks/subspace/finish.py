@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from textleak.attacks.subspace.sentences import pad_sentences
@@ -44,7 +45,7 @@ def finish_sequences(
     else:
         bias = classifier.bias_of(update.gradients)
         gradients = logit_gradients(weight, bias, states[0])
-        counts = class_counts(gradients, logits.double().softmax(1), granted).counts
+        counts = _counts(model, gradients, logits.double().softmax(1), granted)
     if int(counts.sum()) == 0:
         counts = F.one_hot(logits.argmax(1), logits.shape[1])
     rows = [
@@ -57,6 +58,16 @@ def finish_sequences(
     batch = TokenBatch(ids[order], mask[order], torch.tensor([c for _, c in rows]))
     sure = [confidence[sentences[s]] for s, _ in rows]
     return Candidate(batch, sure, 0.0, notes=stages)
+
+
+def _counts(model: TextModel, gradients: Tensor, expected: Tensor, size: int | None) -> Tensor:
+    """How often each sentence stands with each class, (S, C); see `class_counts`.
+
+    With smoothing s the slopes are those of plain targets, times 1 - s, at (p - s / C) / (1 - s).
+    """
+    spread = model.task.options.smoothing
+    plain = (expected - spread / expected.shape[1]) / (1 - spread)
+    return class_counts(gradients / (1 - spread), plain, size).counts
 
 
 def finish_masked(

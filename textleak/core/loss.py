@@ -1,0 +1,30 @@
+"""How a training loss is taken, as torch has it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from textleak.core.bounds import MOST_CLASSES
+
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weights = Annotated[tuple[Weight, ...], Field(min_length=1, max_length=MOST_CLASSES)]
+Reduction = Literal["mean", "sum"]
+Smoothing = Annotated[float, Field(ge=0, lt=1)]
+
+
+class LossOptions(BaseModel):
+    """How a loss is taken; public, as the optimiser's settings are.
+
+    Attributes:
+        reduction: mean or sum over what bears loss.
+        smoothing: how much of each target of a cross-entropy is spread over all labels.
+        weights: of each class of a cross-entropy; the mean is then weighted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reduction: Reduction = "mean"
+    smoothing: Smoothing = 0.0
+    weights: Weights | None = None
