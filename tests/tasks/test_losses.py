@@ -32,7 +32,7 @@ def load(path: Path, task: str, loss: LossOptions) -> TextModel:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_subspace_reads_classes_through_any_loss(tmp_path: Path, loss: LossOptions) -> None:
     model = load(tmp_path, "classification", loss)
-    private, update = share(model, CORPUS[:3], [1, 0, 1])
+    private, update = share(model, CORPUS[:2], [1, 0])
     found = Subspace(SubspaceOptions())(model, update)
     assert sorted(found.token_ids) == sorted(private.original_ids)
     assert dict(zip(map(tuple, found.token_ids), found.labels, strict=True)) == dict(
