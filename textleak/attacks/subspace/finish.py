@@ -63,9 +63,16 @@ def finish_sequences(
 def _counts(model: TextModel, gradients: Tensor, expected: Tensor, size: int | None) -> Tensor:
     """How often each sentence stands with each class, (S, C); see `class_counts`.
 
-    With smoothing s the slopes are those of plain targets, times 1 - s, at (p - s / C) / (1 - s).
+    With smoothing s the slopes are those of plain targets, times 1 - s, at (p - s / C) / (1 - s). Under
+    class weights no count makes them whole: each sentence is taken to stand once, with the class whose
+    slope points as its own does.
     """
     spread = model.task.options.smoothing
+    if model.task.options.weights is not None:
+        alone = expected[:, None] - model.task.smoothed(torch.eye(expected.shape[1]).double())
+        return F.one_hot(
+            F.cosine_similarity(gradients[:, None], alone, dim=2).argmax(1), alone.shape[2]
+        )
     plain = (expected - spread / expected.shape[1]) / (1 - spread)
     return class_counts(gradients / (1 - spread), plain, size).counts
 
