@@ -102,14 +102,16 @@ def main() -> None:
     parser.add_argument("--model", default="bert-mini")
     parser.add_argument("--task", default="classification")
     parser.add_argument("--sentences", type=int, default=1, choices=range(1, len(SENTENCES) + 1))
-    parser.add_argument("--attack", default="subspace")
+    parser.add_argument("--attack", default="auto")
     parser.add_argument("--only", default="", help="kinds that begin so")
     given = parser.parse_args()
     model = load_model(ModelOptions(name=given.model), given.task)
     texts = SENTENCES[: given.sentences]
     labels = [i % 2 for i in range(len(texts))] if model.task.labelled else None
     client = Client(model, ClientOptions(seed=0))
-    g = dict(client.share(client.prepare(texts, labels)).gradients)
+    shared = client.share(client.prepare(texts, labels))
+    g = dict(shared.gradients)
+    known = {key: getattr(shared.metadata, key) for key in ("task", "batch_size", "lengths")}
     kind = ATTACKS.load(given.attack)
     print(f"{given.attack} on {given.model} ({given.task}), {len(texts)} sentences")
     for what, make in grid(model, g):
@@ -118,7 +120,7 @@ def main() -> None:
         with TemporaryDirectory() as folder:
             try:
                 update = fitted(read(make(Path(folder))), model).update
-                facts = update.metadata.model_dump() | {"task": given.task}
+                facts = update.metadata.model_dump() | known
                 stated = type(update)(update.gradients, UpdateMetadata.model_validate(facts))
                 attack = kind(kind.options_class())
                 found = audit_update(model, attack, stated, truth=PrivateText(texts, labels))
