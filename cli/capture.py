@@ -37,6 +37,10 @@ def capture(
     adapter_steps: o.AdapterSteps = None,
     adapter_seed: o.AdapterSeed = None,
     task: o.Task = None,
+    pair: o.Pair = None,
+    packed: o.Packed = None,
+    special_tokens: o.SpecialTokens = None,
+    max_length: o.MaxLength = None,
     loss_reduction: o.LossReduction = None,
     label_smoothing: o.LabelSmoothing = None,
     class_weights: o.ClassWeights = None,
@@ -56,6 +60,7 @@ def capture(
     The file holds the gradients and what the threat model grants, nothing else of the text.
     """
     given = dict(
+        pair=pair, packed=packed, special_tokens=special_tokens, max_length=max_length,
         loss_reduction=loss_reduction, label_smoothing=label_smoothing, class_weights=class_weights,
         sentences=sentence, file=file, classes=classes, model=model, weights=weights,
         weights_seed=weights_seed, activation=activation, num_labels=num_labels, task=task,

@@ -33,6 +33,10 @@ def invert(
     adapter_steps: o.AdapterSteps = None,
     adapter_seed: o.AdapterSeed = None,
     task: o.Task = None,
+    pair: o.Pair = None,
+    packed: o.Packed = None,
+    special_tokens: o.SpecialTokens = None,
+    max_length: o.MaxLength = None,
     loss_reduction: o.LossReduction = None,
     label_smoothing: o.LabelSmoothing = None,
     class_weights: o.ClassWeights = None,
@@ -66,6 +70,7 @@ def invert(
     The model, its weights and its activation are those that the file names, unless given.
     """
     given = dict(
+        pair=pair, packed=packed, special_tokens=special_tokens, max_length=max_length,
         loss_reduction=loss_reduction, label_smoothing=label_smoothing, class_weights=class_weights,
         model=model, weights=weights, weights_seed=weights_seed, activation=activation, task=task,
         device=device, threads=threads, attack=attack, labels=labels, seed=seed, every=every,

@@ -85,6 +85,21 @@ Task: TypeAlias = Annotated[
     str | None,
     _option("--task", help="What the client trains; see textleak list tasks.", panel=MODEL),
 ]
+Pair: TypeAlias = Annotated[
+    bool | None,
+    _option("--pair", help="Texts are two segments: a tab between, or text_pair.", panel=TEXT),
+]
+Packed: TypeAlias = Annotated[
+    bool | None,
+    _option("--packed", help="Texts run on in rows of --max-length tokens.", panel=TEXT),
+]
+SpecialTokens: TypeAlias = Annotated[
+    bool | None,
+    _option("--special-tokens/--no-special-tokens", help="A frame stands around.", panel=TEXT),
+]
+MaxLength: TypeAlias = Annotated[
+    int | None, _option("--max-length", min=1, help="Tokens to cut a text to.", panel=TEXT)
+]
 LossReduction: TypeAlias = Annotated[
     Literal["mean", "sum"] | None,
     _option("--loss-reduction", help="Over what bears loss; default mean.", panel=CLIENT),

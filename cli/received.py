@@ -13,6 +13,7 @@ from textleak.client.reading import read_sentences
 from textleak.core.config import MOST, RunConfig, problem
 from textleak.core.consistency import check_fits, check_no_weights
 from textleak.core.errors import ConfigError, DataError, ModelError, UpdateError
+from textleak.core.feed import Feed
 from textleak.core.paths import is_folder
 from textleak.core.update import SharedUpdate, UpdateMetadata, shared_names
 from textleak.defences import Defences
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _RECIPE = {"model": "name", "weights": "weights", "weights_seed": "weights_seed"}
 _RECIPE |= {key: key for key in ("activation", "adapter", "adapter_steps", "adapter_seed")}
+_FEED = {"pair": "pairs"} | {key: key for key in ("packed", "special_tokens", "max_length")}
 _LOSS = {"loss_reduction": "reduction", "label_smoothing": "smoothing", "class_weights": "weights"}
 # transformers' names of the last layer of a head over whole sequences or tokens.
 LAST_LAYERS = ("classifier.weight", "classifier.out_proj.weight")
@@ -119,11 +121,14 @@ def read_truth(path: Path | None, facts: UpdateMetadata) -> PrivateText | None:
         return None
     task = facts.task
     about = None if task is None else TASKS.load(task)
+    feed = Feed() if facts.model is None else facts.model.feed
     sentences, labels = (
-        read_sentences(path) if about is None else read_sentences(path, about.wrong_label)
+        read_sentences(path)
+        if about is None
+        else read_sentences(path, about.wrong_label, pairs=feed.pairs)
     )
     count = facts.batch_size
-    if count is not None and count != len(sentences):
+    if count is not None and count != len(sentences) and not feed.packed:
         raise DataError(f"{str(path)!r} has {len(sentences)} sentences, the update's batch {count}")
     return PrivateText(sentences, labels if about is not None and about.labelled else None)
 
@@ -151,6 +156,7 @@ def completed(config: RunConfig, stored: Stored) -> RunConfig:
                 "from disk: if you mean it, give --adapter"
             )
         told |= {key: getattr(granted.model, name) for key, name in _RECIPE.items()}
+        told |= {key: getattr(granted.model.feed, name) for key, name in _FEED.items()}
         told |= {key: getattr(granted.model.loss, name) for key, name in _LOSS.items()}
     heads = [tensor for name, tensor in stored.tensors.items() if _last_layer(name)]
     if len(heads) == 1 and heads[0].dim() == 2:
@@ -179,6 +185,10 @@ def check_same_model(update: SharedUpdate, model: TextModel | ImageModel) -> Non
     if theirs.activation != ours.activation:
         raise ModelError(
             f"the update was made with activation {theirs.activation}, not {ours.activation}"
+        )
+    if theirs.feed != ours.feed:
+        raise ModelError(
+            f"the update was fed otherwise ({theirs.feed!r}) than is stated ({ours.feed!r})"
         )
     if theirs.loss != ours.loss:
         raise ModelError(

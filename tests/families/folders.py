@@ -147,7 +147,9 @@ def tokenizer(kind: str = "words") -> PreTrainedTokenizerFast:
     if trainer is not None:
         made.train_from_iterator(CORPUS, trainer)
     made.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+        single="<s> $A </s>",
+        pair="<s> $A </s> $B:1 </s>:1",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=made,

@@ -56,17 +56,22 @@ def nearest_words(
     return Nearest(words[best.indices.cpu()], best.values.cpu())
 
 
-def standing_words(tokenizer: PreTrainedTokenizerBase, *, masks: bool) -> Tensor:
+def standing_words(
+    tokenizer: PreTrainedTokenizerBase, *, masks: bool, framed: bool = True
+) -> Tensor:
     """The ids that can stand inside a sentence: no frame, no padding, no `[unused]` rows.
 
     Args:
         tokenizer: the model's tokenizer.
         masks: whether [MASK] can stand in the input.
+        framed: the frame's tokens stand at places of their own; of packed rows they stand anywhere.
 
     Returns:
         (W,) rising ids.
     """
     barred = set(_ids(tokenizer.all_special_ids)) - {tokenizer.unk_token_id}
+    if not framed:
+        barred -= {tokenizer.cls_token_id, tokenizer.sep_token_id}
     if masks:
         barred.discard(tokenizer.mask_token_id)
     vocabulary = tokenizer.get_vocab()

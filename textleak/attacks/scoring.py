@@ -40,7 +40,7 @@ class BatchScorer:
         labels = torch.cat([batch.labels for batch in batches]).to(device)  # (R*B, T) or (R*B,)
 
         def forward(recorder: Recorder) -> Tensor:
-            states = self._model.family.encode(input_ids=ids, attention_mask=mask)
+            states = self._model.states(ids, mask)
             task = self._model.task
             logits, targets = task.outputs(self._model, states, mask, labels)
             return task.candidate_losses(logits, targets, len(batches))

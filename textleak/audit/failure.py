@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import torch
 
 from textleak.audit.result import BatchResult, SequenceResult
+from textleak.audit.score import frame_of
 from textleak.core.batch import TokenBatch
 from textleak.core.errors import TextleakError
 from textleak.core.reconstruction import Candidate, Reconstruction
 from textleak.core.verdict import alike
-from textleak.metrics.sentence import SentenceFrame
 from textleak.models.text_model import TextModel
 
 
@@ -29,7 +29,7 @@ def failed_update(
         seconds: the time that was spent.
         references: the true token ids, special tokens included.
     """
-    frame = SentenceFrame.of(model.tokenizer)
+    frame = frame_of(model)
     sequences = []
     for ids in references:
         inner = frame.inner(ids)

@@ -79,6 +79,8 @@ def sequence_record(sequence: SequenceResult) -> SequenceRecord:
         rouge2=scores.get("rouge2"),
         rougeL=scores.get("rougeL"),
         metrics={name: v for name, v in scores.items() if name not in STANDING},
+        reference_pair=sequence.reference_pair,
+        recovered_pair=sequence.recovered_pair,
         confidence=sequence.confidence,
         verified=sequence.verdict.word == "proven",
         verdict=sequence.verdict.word,

@@ -22,6 +22,8 @@ class SequenceResult:
         reference: the true text, where it is known.
         reference_ids: its ids.
         reference_label: the true class of a classification task.
+        reference_pair: the true text's segments, where it is a pair.
+        recovered_pair: the recovered text's.
         scores: every metric by name; empty without a reference.
         verdict: what the update says of it.
     """
@@ -33,6 +35,8 @@ class SequenceResult:
     reference: str | None = None
     reference_ids: list[int] | None = None
     reference_label: int | None = None
+    reference_pair: list[str] | None = None
+    recovered_pair: list[str] | None = None
     scores: dict[str, float] = field(default_factory=dict)
     verdict: PartVerdict = field(default_factory=lambda: PartVerdict("unexplained"))
 

@@ -11,6 +11,7 @@ from textleak.audit.failure import failed_update
 from textleak.audit.result import Audit, BatchResult
 from textleak.audit.score import score
 from textleak.client import Client, ClientOptions, PrivateBatch
+from textleak.client.feeding import token_rows
 from textleak.core.budget import Budget
 from textleak.core.events import Event, OnEvent
 from textleak.core.reconstruction import Reconstruction
@@ -168,7 +169,7 @@ def audit_update(
     """Attack an update that came from elsewhere; score it where the true sentences are given."""
     ids = None
     if truth is not None:
-        ids = [list(model.tokenizer(text)["input_ids"]) for text in truth.sentences]
+        ids = token_rows(model, truth.sentences)
     try:
         watcher.begin(0, 1, update, ids)
         found = attack(model, update, seed=seed, budget=budget, on_event=watcher.event)

@@ -32,7 +32,7 @@ def score(
         references: the true token ids, special tokens included; None where the truth is not known.
         labels: the true classes of a classification task.
     """
-    frame = SentenceFrame.of(model.tokenizer)
+    frame = frame_of(model)
     recovered = [frame.inner(ids) for ids in found.token_ids]
     if references is None:
         return BatchResult(
@@ -47,6 +47,11 @@ def score(
     return BatchResult(sequences, found)
 
 
+def frame_of(model: TextModel) -> SentenceFrame:
+    """How many special tokens stand around each sequence that the model is fed."""
+    return SentenceFrame(len(model.marks.begin), len(model.marks.end))
+
+
 def _sequence(
     model: TextModel, found: Reconstruction, at: int, frame: SentenceFrame
 ) -> SequenceResult:
@@ -55,6 +60,7 @@ def _sequence(
     return SequenceResult(
         recovered=model.decode(ids),
         recovered_ids=ids,
+        recovered_pair=model.parts(ids),
         confidence=frame.inner(confidence[at]) if at < len(confidence) else [],
         label=found.labels[at][0] if model.task.one_class and found.labels else None,
         verdict=found.verdict.parts[at],
@@ -74,6 +80,7 @@ def _scored(
         plain,
         reference=reference,
         reference_ids=reference_ids,
+        reference_pair=model.parts(reference_ids),
         reference_label=label,
         scores=scores,
     )

@@ -13,6 +13,7 @@ import torch
 from textleak.attacks import ATTACKS
 from textleak.audit.result import Audit
 from textleak.audit.run import NO_WATCHER, AttackCall, PrivateText, Watcher, audit_client
+from textleak.audit.score import frame_of
 from textleak.client import Client, ClientOptions
 from textleak.client.reading import in_batches, read_sentences
 from textleak.core.config import RunConfig, validated
@@ -20,7 +21,6 @@ from textleak.core.cores import threads_for
 from textleak.core.errors import ConfigError, DataError, unknown
 from textleak.core.update import UpdateMetadata
 from textleak.defences import Defences
-from textleak.metrics.sentence import SentenceFrame
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.models.loading import default_task
 from textleak.results.header import RunHeader, UpdateSource, versions
@@ -43,7 +43,9 @@ def private_text(config: RunConfig) -> list[PrivateText]:
         raise DataError('no private text: give --sentence "…" or --file FILE')
     labels = None if config.classes is None else list(config.classes)
     if config.file:
-        sentences, from_file = read_sentences(config.file, TASKS.load(config.task).wrong_label)
+        sentences, from_file = read_sentences(
+            config.file, TASKS.load(config.task).wrong_label, pairs=config.pair
+        )
         labels = labels or from_file
     else:
         sentences = list(config.sentences)
@@ -112,6 +114,7 @@ def model_options(config: RunConfig) -> ModelOptions:
         adapter_seed=config.adapter_seed,
         device=checked_device(config.device),
         loss=config.loss,
+        feed=config.feed,
     )
 
 
@@ -205,6 +208,7 @@ def run_header(
         adapter_seed=recipe.adapter_seed,
         task=model.task.name,
         loss=recipe.loss,
+        feed=recipe.feed,
         threat_model=said.threat_model,
         defences=said.defences,
         privacy=said.privacy,
@@ -220,6 +224,4 @@ def run_header(
 def model_pieces(model: TextModel) -> Pieces:
     """The names of the model's tokens."""
     tokenizer = model.tokenizer
-    return Pieces(
-        lambda token: str(tokenizer.convert_ids_to_tokens(token)), SentenceFrame.of(tokenizer)
-    )
+    return Pieces(lambda token: str(tokenizer.convert_ids_to_tokens(token)), frame_of(model))

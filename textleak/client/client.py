@@ -9,9 +9,8 @@ from functools import partial
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from textleak.client.reading import half_character
+from textleak.client.feeding import tokenized
 from textleak.core.batch import TokenBatch
-from textleak.core.errors import DataError
 from textleak.core.randomness import derived, stream
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate, UpdateMetadata, check_shareable, shared_names
@@ -83,12 +82,12 @@ class Client:
     def prepare(
         self, sentences: Sequence[str], labels: Sequence[Label] | None = None
     ) -> PrivateBatch:
-        """Tokenize one batch of sentences, and mask or label it as the task does.
+        """Tokenize one batch of sentences, or pairs, and mask or label it as the task does.
 
         Raises:
             DataError: an empty or too long sentence, or labels that do not fit.
         """
-        encoded = self._tokenize(sentences)
+        encoded = tokenized(self.model, sentences)
         input_ids, attention_mask = encoded["input_ids"], encoded["attention_mask"]
         original = TokenBatch(input_ids, attention_mask, torch.zeros(0)).rows()
         chances = Chances(partial(stream, self.options.seed, "client"), self.options.mask_rate)
@@ -119,27 +118,12 @@ class Client:
         shared = self.defences.protect(update, seed=seed, memory=self._memory)
         return check_shareable(shared)
 
-    def _tokenize(self, sentences: Sequence[str]) -> dict[str, torch.Tensor]:
-        if not sentences:
-            raise DataError("expected at least one sentence, got none")
-        for index, sentence in enumerate(sentences):
-            half = half_character(sentence)
-            if half is not None:
-                raise DataError(f"sentence {index + 1}: {half}")
-            tokens = self.model.tokenizer(sentence)["input_ids"]
-            bare = set(tokens) - {
-                self.model.tokenizer.cls_token_id,
-                self.model.tokenizer.sep_token_id,
-            }
-            if not bare:
-                raise DataError(f"sentence {index + 1} is empty: expected at least one word")
-            if len(tokens) > self.model.max_length:
-                raise DataError(
-                    f"sentence {index + 1} has {len(tokens)} tokens, "
-                    f"the model takes at most {self.model.max_length}"
-                )
-        encoded = self.model.tokenizer(list(sentences), padding=True, return_tensors="pt")
-        return dict(encoded)
+    def _segments(self, private: PrivateBatch) -> tuple[int, ...] | None:
+        """Tokens of each pair up to its second segment."""
+        inner = self.model.marks.inner
+        if not inner:
+            return None
+        return tuple(ids.index(inner[0]) + len(inner) for ids in private.original_ids)
 
     def _metadata(self, private: PrivateBatch, plan: TrainingPlan) -> UpdateMetadata:
         batch, granted = private.batch, self.threat_model
@@ -150,6 +134,7 @@ class Client:
             threat_model=granted,
             batch_size=len(batch.input_ids) if granted.batch_size else None,
             lengths=tuple(batch.lengths) if granted.lengths else None,
+            segments=self._segments(private) if granted.lengths else None,
             labels=tuple(map(tuple, labels)) if granted.labels else None,
             masked_positions=tuple(map(tuple, bearing))
             if granted.masked_positions and bearing is not None

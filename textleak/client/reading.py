@@ -19,6 +19,8 @@ def read_sentences(
     path: str | Path,
     wrong_label: Callable[[object], str | None] = TextTask.wrong_label,
     most: int = MOST_BYTES,
+    *,
+    pairs: bool = False,
 ) -> tuple[list[str], list[Any] | None]:
     """The sentences of a `.txt` or `.jsonl` file, and their labels where every line has one.
 
@@ -29,6 +31,7 @@ def read_sentences(
         path: the file; it may be a pipe.
         wrong_label: what is wrong with a line's label, as its task says; whole numbers by default.
         most: bytes that it may hold.
+        pairs: JSON lines have `text_pair` beside `text`: the two come with a tab between them.
 
     Raises:
         DataError: the file cannot be read or is too long, or a line of it is not as expected.
@@ -46,7 +49,7 @@ def read_sentences(
         raise DataError(f"no sentence in {str(path)!r}")
     if source.suffix.lower() != ".jsonl":
         return [line for _, line in numbered], None
-    entries = [_entry(f"{path}:{number}", line, wrong_label) for number, line in numbered]
+    entries = [_entry(f"{path}:{number}", line, wrong_label, pairs) for number, line in numbered]
     labels = [label for _, label in entries if label is not None]
     return [text for text, _ in entries], labels if len(labels) == len(entries) else None
 
@@ -68,7 +71,9 @@ def _lines(source: Path, most: int) -> list[str]:
         raise DataError(f"{source}:{line}: not UTF-8 text") from error
 
 
-def _entry(where: str, line: str, wrong_label: Callable[[object], str | None]) -> tuple[str, Any]:
+def _entry(
+    where: str, line: str, wrong_label: Callable[[object], str | None], pairs: bool
+) -> tuple[str, Any]:
     try:
         entry = json.loads(line)
     except json.JSONDecodeError as error:
@@ -81,10 +86,18 @@ def _entry(where: str, line: str, wrong_label: Callable[[object], str | None]) -
     wrong = None if label is None else wrong_label(label)
     if wrong is not None:
         raise DataError(f'{where}: {wrong} for "label", got {str(label)[:60]!r}')
-    half = half_character(entry["text"])
+    text = entry["text"]
+    if pairs != ("text_pair" in entry):
+        with_it = '"text_pair" beside "text"' if pairs else 'no "text_pair" without --pair'
+        raise DataError(f"{where}: expected {with_it}")
+    if pairs:
+        if not isinstance(entry["text_pair"], str):
+            raise DataError(f'{where}: expected text for "text_pair"')
+        text = f"{text}\t{entry['text_pair']}"
+    half = half_character(text)
     if half is not None:
         raise DataError(f"{where}: {half}")
-    return entry["text"], label
+    return text, label
 
 
 def half_character(text: str) -> str | None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from textleak.core.bounds import MOST_DEFENCES, MOST_STEPS, Classes, Count, Seed, Threads, unfit
 from textleak.core.budget import Budget
 from textleak.core.errors import ConfigError, unknown
+from textleak.core.feed import Feed, RowLength
 from textleak.core.loss import LossOptions, Reduction, Smoothing, Weights
 from textleak.core.protocol import Protocol
 from textleak.core.task_names import TextTaskName
@@ -36,6 +37,10 @@ class RunConfig(BaseModel):
         adapter_steps: how long it is trained on public text first.
         adapter_seed: seeds what is drawn of it.
         task: what the client trains.
+        pair: texts are two segments, with a tab between them or as `text` and `text_pair`.
+        packed: texts follow one another in rows of `max_length` tokens.
+        special_tokens: the tokenizer's frame stands around each text.
+        max_length: tokens that a text is cut to, or that a packed row has.
         loss_reduction: mean or sum over what bears loss.
         label_smoothing: how much of each target is spread over all labels.
         class_weights: of each class in the loss.
@@ -74,6 +79,10 @@ class RunConfig(BaseModel):
     adapter_steps: int = Field(default=0, ge=0, le=MOST_STEPS)
     adapter_seed: Seed = 0
     task: TextTaskName = "mlm"
+    pair: bool = False
+    packed: bool = False
+    special_tokens: bool = True
+    max_length: RowLength | None = None
     loss_reduction: Reduction = "mean"
     label_smoothing: Smoothing = 0.0
     class_weights: Weights | None = None
@@ -110,6 +119,19 @@ class RunConfig(BaseModel):
             reduction=self.loss_reduction,
             smoothing=self.label_smoothing,
             weights=self.class_weights,
+        )
+
+    @property
+    def feed(self) -> Feed:
+        """How texts become what the model is fed."""
+        return validated(
+            Feed,
+            {
+                "pairs": self.pair,
+                "packed": self.packed,
+                "special_tokens": self.special_tokens,
+                "max_length": self.max_length,
+            },
         )
 
     @property

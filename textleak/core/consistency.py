@@ -35,12 +35,16 @@ def contradiction(facts: UpdateMetadata) -> str | None:
     count = size if size is not None else None if lengths is None else len(lengths)
     listed = {
         "lengths": lengths,
+        "segments": facts.segments,
         "labels": facts.labels,
         "masked_positions": facts.masked_positions,
     }
     for name, rows in listed.items():
         if rows is not None and len(rows) != (len(rows) if count is None else count):
             return f"{name}: expected {count}, one a sequence, got {len(rows)}"
+    longest = lengths or (MOST_TOKENS,) * len(facts.segments or ())
+    if any(not 0 < n < most for n, most in zip(facts.segments or (), longest, strict=False)):
+        return f"segments: expected fewer tokens than each sequence has, got {_cut(facts.segments)}"
     return _wrong_labels(facts) or _wrong_places(facts)
 
 

@@ -17,6 +17,7 @@ from textleak.core.bounds import MOST_DEFENCES, MOST_PIXELS, MOST_STEPS, Classes
 from textleak.core.config import problem
 from textleak.core.consistency import contradiction
 from textleak.core.errors import ConfigError, DataError, UpdateError
+from textleak.core.feed import Feed
 from textleak.core.loss import LossOptions
 from textleak.core.paths import is_file
 from textleak.core.privacy import PrivacyGuarantee
@@ -60,6 +61,7 @@ class ModelRecipe(BaseModel):
     fingerprint: str = ""
     image: ImageRecipe | None = None
     loss: LossOptions = LossOptions()
+    feed: Feed = Feed()
 
 
 class UpdateMetadata(BaseModel):
@@ -70,6 +72,7 @@ class UpdateMetadata(BaseModel):
         threat_model: what the attacker is granted.
         batch_size: the number of sequences or images.
         lengths: tokens of each sequence, special tokens included.
+        segments: tokens of each pair up to its second segment, the separator included.
         labels: class index per sequence or image, or the words under the masks, sequence by sequence.
         masked_positions: for each sequence the places that bore loss.
         model: how the client's model was loaded, when it was loaded by textleak.
@@ -89,6 +92,7 @@ class UpdateMetadata(BaseModel):
     threat_model: ThreatModel = ThreatModel()
     batch_size: int | None = None
     lengths: tuple[int, ...] | None = None
+    segments: tuple[int, ...] | None = None
     labels: tuple[tuple[int | float, ...], ...] | None = None
     masked_positions: tuple[tuple[int, ...], ...] | None = None
     model: ModelRecipe | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +20,8 @@ class FirstLayer:
 
     Attributes:
         words: (V, H) word table as the model holds it; everything else is float64.
-        places: (P, H) position table with the token type of a first segment added.
+        places: (P, H) position table with the token type of a first segment added; where `separator` or
+            `bare` says so (2 P, H), behind it that of a second segment.
         scale: (H,) weight of the embeddings' LayerNorm.
         shift: (H,) its bias.
         eps: its epsilon.
@@ -29,6 +31,10 @@ class FirstLayer:
         enlarged: weight (H, E) and bias (H,) of the projection behind norms of another width E.
         relative: (h, 2 P - 1) what scores have added by how far behind its query a key stands, from
             1 - P to P - 1.
+        separator: what parts the two segments of a sequence, where each has two. A token of the second
+            is at place P + t; where types do not tell segments, the last token alone is.
+        typed: token types tell the two segments.
+        bare: sequences have no frame; their last token, at t, is at place P + t.
         block: how many attention scores are held at once, whatever the sentences' number and length;
             16 MB of them.
     """
@@ -43,6 +49,9 @@ class FirstLayer:
     biases: tuple[Tensor, Tensor, Tensor]
     enlarged: tuple[Tensor, Tensor] | None = None
     relative: Tensor | None = None
+    separator: int | None = None
+    typed: bool = False
+    bare: bool = False
     block: int = 1 << 21
 
     @staticmethod
@@ -66,14 +75,20 @@ class FirstLayer:
                 "table with a norm behind it, and attention by queries and keys"
             )
         count = len(parts.positions.rows)
+        bare, inner = not model.feed.framed, model.marks.inner
         relative = model.family.relative_bias(torch.arange(1 - count, count))
         wide = parts.projection
         width = parts.words.parameter.shape[1]
         places = parts.positions.rows.double()
+        types = torch.zeros(2, width).double() if parts.types is None else parts.types.rows.double()
+        typed = bool(inner) and parts.types is not None and model.family.segments > 1
+        halves = [places + types[0]]
+        if bare or inner:
+            halves.append(places + types[1 if typed else 0])
         first = model.family.layer(0)
         return cls(
             words=parts.words.rows,
-            places=places if parts.types is None else places + parts.types.rows[0].double(),
+            places=torch.cat(halves),
             scale=parts.norm.scale(width),
             shift=parts.norm.shift(width),
             eps=parts.norm.eps,
@@ -82,7 +97,38 @@ class FirstLayer:
             biases=tuple(_bias(part) for part in first.inputs),  # type: ignore[arg-type]
             enlarged=None if wide is None else (wide.weight.double(), _bias(wide)),
             relative=None if relative is None else relative.double(),
+            separator=inner[0] if inner else None,
+            typed=typed,
+            bare=bare,
         )
+
+    @property
+    def count(self) -> int:
+        """P, how many positions there are."""
+        return (
+            len(self.places) // 2 if self.bare or self.separator is not None else len(self.places)
+        )
+
+    def standing(self, words: Tensor) -> Tensor:
+        """The places of whole sequences' words (..., T), none of them padding; (..., T)."""
+        at = torch.arange(words.shape[-1]).expand(words.shape).clone()
+        if self.typed and self.separator is not None:
+            separators = words.eq(self.separator).long()
+            return at.add(separators.cumsum(-1).gt(separators), alpha=self.count)
+        if self.bare or self.separator is not None:
+            at[..., -1] += self.count
+        return at
+
+    def ends(self, words: Tensor, places: Tensor, last: int) -> Tensor:
+        """Which of words at places end a sequence; `last` ends every one that has a frame."""
+        behind = places >= self.count
+        if self.bare:
+            return behind
+        return (words == last) & behind if self.separator is not None else words == last
+
+    def variants(self, positions: Sequence[int]) -> list[int]:
+        """The places that differ at these positions: of both segments where types tell them."""
+        return [*positions, *(self.count + at for at in positions if self.typed)]
 
     def normalised(self, words: Tensor, places: Tensor) -> Tensor:
         """Word-place pairs after the LayerNorm's normalisation, before scale and shift; (..., H)."""
@@ -115,7 +161,8 @@ class FirstLayer:
         """What the scores of places `queries` (q,) at places `keys` (k,) have added; (h, q, k)."""
         assert self.relative is not None
         middle = self.relative.shape[1] // 2
-        return self.relative[:, keys[None, :] - queries[:, None] + middle]
+        apart = keys[None, :] % self.count - queries[:, None] % self.count
+        return self.relative[:, apart + middle]
 
     def projected(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of inputs (E, H), split by head; each (E, h, H / h)."""
@@ -132,7 +179,7 @@ class FirstLayer:
         return torch.cat([self._contexts(part) for part in torch.split(words, rows)])
 
     def _contexts(self, words: Tensor) -> Tensor:
-        x = self.inputs(words, torch.arange(words.shape[1]).expand_as(words))
+        x = self.inputs(words, self.standing(words))
         q, k, v = (
             (x @ w.T + b).view(*words.shape, self.heads, -1).transpose(1, 2)
             for w, b in zip(self.weights, self.biases, strict=True)

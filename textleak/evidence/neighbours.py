@@ -33,8 +33,8 @@ class Neighbours:
 
     def __init__(self, layer: FirstLayer, words: Tensor, least: float = 1e-6) -> None:
         self._layer, self._least = layer, least
-        places = torch.arange(len(words))
-        self._q, self._k, self._v = layer.projected(layer.inputs(words, places))  # (T, h, d)
+        self._places = layer.standing(words)
+        self._q, self._k, self._v = layer.projected(layer.inputs(words, self._places))  # (T, h, d)
         self._q = self._q / self._q.shape[-1] ** 0.5
         self.contexts, self._logs = _attended(layer, self._q, self._k, self._v)
 
@@ -57,7 +57,9 @@ class Neighbours:
 
     def _changed(self, places: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         """Contexts (n, T, H) of neighbours, and which of them (n, T) rounding leaves something of."""
-        q, k, v = self._layer.projected(self._layer.inputs(words, places))  # (n, h, d)
+        q, k, v = self._layer.projected(
+            self._layer.inputs(words, self._places[places])
+        )  # (n, h, d)
         q = q / q.shape[-1] ** 0.5
         scores = torch.einsum("thd,nhd->nth", self._q, self._k[places])
         reached = torch.einsum("thd,nhd->nth", self._q, k)

@@ -40,23 +40,32 @@ def pairs_in_span(
         most: pairs of a place that are tested in full.
     """
     screen = _Screen(layer, span, words)
-    tested: list[tuple[Tensor, Tensor, float]] = []  # words, residuals, edge of each place
-    for place in range(places):
+    tested: list[tuple[int, Tensor, Tensor, float]] = []  # place, words, residuals, edge
+    for position in range(places):
         checkpoint()
-        coarse = screen.residuals(place)
-        near = coarse.argsort()[:most]
-        exact = span.residual(layer.inputs(words[near], torch.full_like(near, place)))
-        edge = _edge(exact, float(coarse.quantile(_ABSENT)))
-        if float(exact.min()) >= max([edge, *(before for _, _, before in tested)]):
+        found = [_tested(layer, span, screen, words, at, most) for at in layer.variants([position])]
+        known = max((edge for *_, edge in tested), default=0.0)
+        kept = [part for part in found if float(part[2].min()) < max(part[3], known)]
+        if not kept:
             break
-        tested.append((words[near], exact, edge))
-    inside = [float(exact[exact < edge].max()) for _, exact, edge in tested if edge]
+        tested += kept
+    inside = [float(exact[exact < edge].max()) for _, _, exact, edge in tested if edge]
     least = _MARGIN * max(inside, default=0.0)
     return [
         (int(v), place)
-        for place, (near, exact, edge) in enumerate(tested)
+        for place, near, exact, edge in tested
         for v in near[exact < max(edge, least)]
     ]
+
+
+def _tested(
+    layer: FirstLayer, span: Span, screen: _Screen, words: Tensor, place: int, most: int
+) -> tuple[int, Tensor, Tensor, float]:
+    """The place, the words nearest to the span there, their residuals, and the edge of what lies inside."""
+    coarse = screen.residuals(place)
+    near = coarse.argsort()[:most]
+    exact = span.residual(layer.inputs(words[near], torch.full_like(near, place)))
+    return place, words[near], exact, _edge(exact, float(coarse.quantile(_ABSENT)))
 
 
 def _edge(residuals: Tensor, usual: float) -> float:

@@ -92,24 +92,25 @@ def place_words(
         places: how many places T the batch uses.
         alternatives: word indices whose row is one of several (A, H), or unknown (0, H).
     """
-    normals = _Normals(layer, ids, places)
+    variants = layer.variants(range(places))
+    normals = _Normals(layer, ids, variants)
     unsure = dict(alternatives or {})
     rows = [alignment(row[None], normals.of_word(w)[None]) for w, row in enumerate(deltas)]
-    cosines = torch.cat([deltas.new_zeros(0, places), *rows])
+    cosines = torch.cat([deltas.new_zeros(0, len(variants)), *rows])
     sure = [word for word in range(len(ids)) if word not in unsure]
     threshold = orthogonality_threshold(cosines[sure])
     state = _Elimination(normals, deltas.clone(), at_places, threshold, set(unsure))
     for word in sure:
         place = int(cosines[word].argmin())
         if float(cosines[word, place]) < threshold:
-            state.settle(word, place, state.words[word].clone())
+            state.settle(word, variants[place], state.words[word].clone())
     for word, versions in unsure.items():
         if len(versions):
             trial = alignment(versions, normals.of_word(word).expand(len(versions), -1, -1))
-            row, place = divmod(int(trial.argmin()), places)
+            row, place = divmod(int(trial.argmin()), len(variants))
             if float(trial.min()) < threshold:
                 state.know(word, versions[row])
-                state.settle(word, place, versions[row].clone())
+                state.settle(word, variants[place], versions[row].clone())
     state.run()
     return state.placement()
 
@@ -121,16 +122,16 @@ class _Normals:
     Attributes:
         layer: the public first layer.
         ids: (W,) the words of the batch.
-        places: how many places there are.
+        places: the places that there are.
     """
 
     layer: FirstLayer
     ids: Tensor
-    places: int
+    places: list[int]
 
     def of_word(self, word: int) -> Tensor:
         """One word at every place; (T, H)."""
-        return self.at([word] * self.places, list(range(self.places)))
+        return self.at([word] * len(self.places), self.places)
 
     def at(self, words: list[int], places: list[int]) -> Tensor:
         """Words, by index, at places; (n, H)."""
@@ -160,6 +161,7 @@ class _Elimination:
     def settle(self, word: int, place: int, delta: Tensor) -> None:
         """Fix word at place and take its gradient off both rows."""
         self.settled[(word, place)] = delta
+        place %= self.normals.layer.count
         self.words[word] -= delta
         if self.places is not None and self.place_scale is not None:
             self.places[place] -= delta
@@ -203,23 +205,23 @@ class _Elimination:
         before = len(self.settled)
         for place in self.open_places().tolist():
             checkpoint()
-            words = self.open_words().tolist()
-            free = [word for word in words if (word, place) not in self.settled]
+            words, both = self.open_words().tolist(), self.normals.layer.variants([place])
+            free = [(word, at) for word in words for at in both if (word, at) not in self.settled]
             if not free:
                 continue
             rest = self.places[place]  # type: ignore[index]
-            cosines = alignment(rest[None], self.normals.at(free, [place] * len(free))[None])[0]
+            near = self.normals.at([word for word, _ in free], [at for _, at in free])
+            cosines = alignment(rest[None], near[None])[0]
             best = int(cosines.argmin())
             if float(cosines[best]) < self._widened(float(rest.norm()), place):
-                self.settle(free[best], place, rest.clone())
+                self.settle(*free[best], rest.clone())
         return len(self.settled) > before
 
     def _by_word(self) -> bool:
         """Settle every open word that one open place explains; whether any was."""
         before = len(self.settled)
         for word in self.open_words().tolist():
-            checkpoint()
-            places = self.open_places().tolist()
+            places = self.normals.layer.variants(self.open_places().tolist())
             if word in self.unsure or not places:
                 continue
             rest = self.words[word]

@@ -19,16 +19,12 @@ from huggingface_hub import get_session
 from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    PretrainedConfig,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from textleak.core.bounds import MOST_STEPS, Classes, Seed
 from textleak.core.errors import ConfigError, ModelError, unknown
+from textleak.core.feed import Feed
 from textleak.core.loss import LossOptions
 from textleak.core.paths import is_folder
 from textleak.core.randomness import weights_drawn
@@ -66,6 +62,7 @@ class ModelOptions(BaseModel):
         adapter_steps: how long it is trained on public text first.
         adapter_seed: seeds what is drawn of it.
         loss: how the training loss is taken.
+        feed: how texts become what the model is fed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +78,7 @@ class ModelOptions(BaseModel):
     adapter_steps: int = Field(default=0, ge=0, le=MOST_STEPS)
     adapter_seed: Seed = 0
     loss: LossOptions = LossOptions()
+    feed: Feed = Feed()
 
 
 def load_model(options: ModelOptions, task: str = "mlm") -> TextModel:
@@ -123,6 +121,7 @@ def load_model(options: ModelOptions, task: str = "mlm") -> TextModel:
         adapter_steps=options.adapter_steps,
         adapter_seed=options.adapter_seed,
         loss=options.loss,
+        feed=options.feed,
     )
     model = TextModel(module, tokenizer, trained, recipe, tuple(notes))
     trained.check_weights(model)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from textleak.core.feed import Feed
 from textleak.core.loss import LossOptions
 from textleak.core.privacy import PrivacyGuarantee
 from textleak.core.threat_model import ThreatModel
@@ -45,6 +46,7 @@ class RunHeader(BaseModel):
     adapter_seed: int = 0
     task: str
     loss: LossOptions = LossOptions()
+    feed: Feed = Feed()
     threat_model: ThreatModel
     defences: tuple[str, ...] = ()
     privacy: PrivacyGuarantee | None = None

@@ -22,7 +22,7 @@ class SequenceRecord(BaseModel):
     `reference` is the true sentence through the tokenizer and back, so that an exact recovery is
     the same text. The ids are those of the sentence, without the special tokens around it.
     `open_places` count from its first token, [CLS] at 0: those at which another word explains the
-    update as well. `metrics` holds what outside packages' metrics gave, by name.
+    update as well. `reference_pair` and `recovered_pair` are the two segments of a pair. `metrics` holds what outside packages' metrics gave, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +37,8 @@ class SequenceRecord(BaseModel):
     rouge2: Rate | None
     rougeL: Rate | None
     metrics: dict[str, float] = {}
+    reference_pair: list[str] | None = None
+    recovered_pair: list[str] | None = None
     confidence: list[float] = []
     verified: bool | None = None
     verdict: Word | None = None

@@ -49,6 +49,7 @@ class Neighbourhood:
         self._table = model.word_table.detach()
         self._weight = slopes.norm(dim=2).cpu()  # (B, T)
         frame = {model.tokenizer.cls_token_id, model.tokenizer.sep_token_id}
+        frame = frame if model.feed.framed else set()
         frame |= {model.tokenizer.pad_token_id}
         fixed = torch.tensor(sorted(int(i) for i in frame if i is not None))
         self._barred = torch.cat([fixed[fixed != model.tokenizer.pad_token_id]])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 
 import torch
 from torch import Tensor
@@ -56,8 +57,9 @@ def gather_facts(model: TextModel, update: SharedUpdate, options: MatchingOption
         UpdateError: the sequence lengths are neither granted nor to be seen.
     """
     lengths = _lengths(model, update)
-    frame = _frame(model, lengths)
-    words = standing_words(model.tokenizer, masks=model.task.bears == "places")
+    frame = _frame(model, lengths, update.metadata.segments)
+    masks = model.task.bears == "places"
+    words = standing_words(model.tokenizer, masks=masks, framed=model.feed.framed)
     used = None
     if options.words == "gradient":
         used = used_words(model, update)
@@ -121,8 +123,10 @@ def _lengths(model: TextModel, update: SharedUpdate) -> list[int]:
     )
 
 
-def _frame(model: TextModel, lengths: list[int]) -> Tensor:
-    begin, end = _marks(model)
+def _frame(model: TextModel, lengths: list[int], segments: Sequence[int] | None) -> Tensor:
+    begin, inner, end = (list(ids) for ids in astuple(model.marks))
+    if inner and segments is None:
+        raise UpdateError("dlg needs where second segments begin: expected them in the update")
     least = len(begin) + len(end) + 1
     if max(lengths) > model.max_length or min(lengths) < least:
         raise UpdateError(
@@ -133,14 +137,6 @@ def _frame(model: TextModel, lengths: list[int]) -> Tensor:
     for row, length in enumerate(lengths):
         frame[row, length - len(end) : length] = torch.tensor(end, dtype=torch.long)
         frame[row, length:] = int(model.tokenizer.pad_token_id)
+    for row, at in enumerate(segments or () if inner else ()):
+        frame[row, at - len(inner) : at] = torch.tensor(inner, dtype=torch.long)
     return frame
-
-
-def _marks(model: TextModel) -> tuple[list[int], list[int]]:
-    """The special tokens that the tokenizer puts before and behind every text; a decoder's has none."""
-    ids = [int(token) for token in model.tokenizer("a")["input_ids"]]
-    special = set(model.tokenizer.all_special_ids)
-    plain = [place for place, token in enumerate(ids) if token not in special]
-    if not plain:
-        return ids[:1], ids[1:]
-    return ids[: plain[0]], ids[plain[-1] + 1 :]

@@ -64,8 +64,11 @@ class Objective:
     def _losses(self, variables: Tensor, recorder: Recorder) -> Tensor:
         inputs, labels = torch.split(variables, [self.dummy.size, self.labels.size], dim=1)
         mask = self.facts.attention_mask.repeat(len(variables), 1).to(self.model.device)
+        types = self.model.token_types(self.facts.frame)  # (B, T)
         states = self.model.family.encode(
-            inputs_embeds=self.dummy.embeddings(inputs, recorder), attention_mask=mask
+            inputs_embeds=self.dummy.embeddings(inputs, recorder),
+            attention_mask=mask,
+            token_types=None if types is None else types.repeat(len(variables), 1).to(mask.device),
         )
         return self.labels.loss(states, labels)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from textleak.attacks.subspace.pairs import Duals
+from textleak.core.errors import UpdateError
 from textleak.core.update import SharedUpdate
 from textleak.evidence.batch_words import input_span, spanned_pairs, used_words
 from textleak.evidence.decoder import input_rows, scaled_decoder_part
@@ -59,16 +61,16 @@ def find_candidates(
         return Candidates([], [], rows[:0], (f"{len(ids)} words; noise hides their places",))
     position_rows = None if at_places is None else at_places[:places]
     if position_rows is not None and not exact:
-        return _from_regression(ids, rows, position_rows)
+        return _from_regression(layer, ids, rows, position_rows)
     placed = place_words(layer, ids, rows, position_rows, places, unsure)
     if not placed.settled and position_rows is not None:
-        return _from_regression(ids, rows, position_rows)
+        return _from_regression(layer, ids, rows, position_rows)
     settled = [(int(ids[word]), place) for word, place in placed.settled]
     open_places = range(places) if placed.open_places is None else placed.open_places
     known = set(settled)
     loose = [
         (int(ids[word]), place)
-        for place in open_places
+        for place in layer.variants(open_places)
         for word in placed.open_words
         if (int(ids[word]), place) not in known
     ]
@@ -89,7 +91,9 @@ def _places(table: Tensor, at_places: Tensor) -> int:
     return max(used, len(correlated_rows(table, at_places)[1])) if is_noisy(at_places) else used
 
 
-def _from_regression(ids: Tensor, rows: Tensor, position_rows: Tensor) -> Candidates:
+def _from_regression(
+    layer: FirstLayer, ids: Tensor, rows: Tensor, position_rows: Tensor
+) -> Candidates:
     """Pairs where noise hides the exact relations, likeliest first.
 
     What stands alone at its place counts as settled. The open pairs are as many of each place as
@@ -102,6 +106,9 @@ def _from_regression(ids: Tensor, rows: Tensor, position_rows: Tensor) -> Candid
     order = strength[loose[:, 0], loose[:, 1]].argsort(descending=True)
     settled = [(int(ids[w]), t) for w, t in alone.nonzero().tolist()]
     opened = [(int(ids[w]), t) for w, t in loose[order].tolist()]
+    if layer.typed:  # a regression does not tell the two segments
+        opened = [(w, at) for w, t in [*settled, *opened] for at in layer.variants([t])]
+        settled = []
     note = f"{len(ids)} words; under noise {len(settled)} pairs likely, {len(opened)} open"
     flags = [True] * len(settled) + [False] * len(opened)
     return Candidates(settled + opened, flags, rows[:0], (note,))
@@ -129,7 +136,9 @@ def _input_rows(
     head = model.family.head
     if not head.tied:
         frame = torch.tensor([model.tokenizer.cls_token_id, model.tokenizer.sep_token_id])
-        ids = torch.unique(torch.cat([used.ids, frame]))  # no sentence goes without these
+        ids = used.ids
+        if model.feed.framed:
+            ids = torch.unique(torch.cat([ids, frame]))  # no sentence goes without these
         return ids, table[ids].double(), {}
     if not used.exact:
         return used.ids, used.deltas, {}
@@ -143,6 +152,31 @@ def _input_rows(
         return used.ids, rows, unsure
     rows, unsure = input_rows(part, table / factor, bias_gradient, used.ids, words, bias)
     return used.ids, factor * rows, {word: factor * of_word for word, of_word in unsure.items()}
+
+
+def with_ends(
+    found: Candidates, layer: FirstLayer, last: int, lengths: Sequence[int]
+) -> Candidates:
+    """`found` with what may end a sequence, beside what stands inside of one.
+
+    Where neither ids nor types tell the two: separators of a pair, or any token without a frame.
+
+    Raises:
+        UpdateError: sequences without a frame whose lengths are not known.
+    """
+    if layer.typed or not (layer.bare or layer.separator is not None):
+        return found
+    if layer.bare and not lengths:
+        raise UpdateError("subspace needs the lengths of sequences without a frame")
+    longest = max(lengths, default=0) - 1 if layer.bare else -1
+    pairs = [(w, t + layer.count) if t == longest else (w, t) for w, t in found.pairs]
+    ending = [
+        (w, t + layer.count)
+        for w, t in pairs
+        if t < layer.count and (t + 1 in lengths if layer.bare else w == last)
+    ]
+    flags = [*found.settled, *(False for _ in ending)]
+    return replace(found, pairs=[*pairs, *ending], settled=flags)
 
 
 def context_span(model: TextModel, update: SharedUpdate, rank: int | None = None) -> Span | None:

@@ -94,7 +94,8 @@ def complete(
     columns = np.flatnonzero(usable)
     y = _even(pairs, usable) if start is None else start
     alone = tuple(seeds) if len(seeds) == 1 else ()
-    queries = {e: pairs.query(e) for e in dict.fromkeys((pairs.opening, *alone))}
+    opening = () if pairs.opening is None else (pairs.opening,)
+    queries = {e: pairs.query(e) for e in dict.fromkeys((*opening, *alone))}
     residual = float("inf")
     for step in range(steps):
         if helpers and step >= 2:

@@ -10,6 +10,7 @@ from torch import Tensor
 from textleak.attacks.subspace.sentences import pad_sentences
 from textleak.core.errors import UpdateError
 from textleak.core.update import SharedUpdate
+from textleak.evidence.first_layer import FirstLayer
 from textleak.gradients import parameter_gradients
 from textleak.models.text_model import TextModel
 
@@ -32,6 +33,7 @@ class LogitGradients:
 
 def fit_logit_gradients(
     model: TextModel,
+    layer: FirstLayer,
     sentences: list[tuple[int, ...]],
     pairs: list[tuple[int, int]],
     deltas: Tensor,
@@ -44,6 +46,7 @@ def fit_logit_gradients(
 
     Args:
         model: the public classifier.
+        layer: its first layer.
         sentences: the sentences found.
         pairs: (word id, place) of the settled pairs.
         deltas: (n, H) their gradients.
@@ -51,8 +54,16 @@ def fit_logit_gradients(
     slopes = _input_slopes(model, sentences)  # (C - 1, S, T, H)
     classes, count = slopes.shape[0] + 1, len(sentences)
     rows, targets = [], []
-    for (word, place), delta in zip(pairs, deltas, strict=True):
-        owners = [s for s, ids in enumerate(sentences) if place < len(ids) and ids[place] == word]
+    standing = [layer.standing(torch.tensor(ids)) for ids in sentences]
+    for (word, row), delta in zip(pairs, deltas, strict=True):
+        place = row % layer.count
+        owners = [
+            s
+            for s, ids in enumerate(sentences)
+            if place < len(ids)
+            and ids[place] == word
+            and not (layer.typed and int(standing[s][place]) != row)
+        ]
         if owners:
             block = torch.zeros(delta.shape[0], count, classes - 1).double()
             for s in owners:
@@ -98,7 +109,7 @@ def _input_slopes(model: TextModel, sentences: list[tuple[int, ...]]) -> Tensor:
     handle = norm.layer.register_forward_pre_hook(keep)
     try:
         with torch.enable_grad():
-            states = model.family.encode(input_ids=ids, attention_mask=mask)
+            states = model.states(ids, mask)
             logits = model.family.class_logits(states, mask)
     finally:
         handle.remove()
@@ -120,7 +131,7 @@ def deflated(
     weights = gradients.values.float()
 
     def linear() -> Tensor:
-        states = model.family.encode(input_ids=ids, attention_mask=mask)
+        states = model.states(ids, mask)
         return (model.family.class_logits(states, mask) * weights).sum()
 
     own = parameter_gradients(model.module, linear, list(update.gradients))

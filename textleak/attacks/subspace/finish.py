@@ -31,7 +31,7 @@ def finish_sequences(
     ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
     classifier = model.family.head.output
     with torch.no_grad(), inputs_of(classifier.layer) as states:
-        encoded = model.family.encode(input_ids=ids, attention_mask=mask)
+        encoded = model.states(ids, mask)
         logits = model.family.class_logits(encoded, mask)
     weight = classifier.of(update.gradients)
     if not model.task.one_class:
@@ -96,7 +96,7 @@ def finish_masked(
     if dense is None:
         return unlabelled
     with torch.no_grad():
-        states = model.family.encode(input_ids=ids, attention_mask=mask)
+        states = model.states(ids, mask)
     places = mask.nonzero()  # (N, 2)
     tokens = states[mask.bool()]
     bearing = loss_bearing(dense, tokens)

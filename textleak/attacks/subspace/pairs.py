@@ -58,6 +58,11 @@ class Duals:
 class Pairs:
     """Candidate pairs of one batch.
 
+    Attributes:
+        words: (E,) ids.
+        places: (E,) positions.
+        rows: (E,) places as the layer counts them.
+
     Args:
         layer: the public first layer.
         pairs: (word id, place) each.
@@ -82,10 +87,11 @@ class Pairs:
         words = torch.tensor([w for w, _ in pairs])
         places = torch.tensor([t for _, t in pairs])
         self.words: NDArray[np.int64] = words.numpy()
-        self.places: NDArray[np.int64] = places.numpy()
+        self.places: NDArray[np.int64] = (places % layer.count).numpy()
+        self.rows: NDArray[np.int64] = places.numpy()
         self.settled: NDArray[np.bool_] = np.array(settled, dtype=bool)
-        self.ends: NDArray[np.bool_] = self.words == frame.last
-        self.width = int(places.max()) + 1
+        self.ends: NDArray[np.bool_] = layer.ends(words, places, frame.last).numpy()
+        self.width = int(self.places.max()) + 1
         self.index = {pair: e for e, pair in enumerate(pairs)}
         self._q, self._k, self._v = layer.projected(layer.inputs(words, places))
         self._duals = duals
@@ -96,7 +102,7 @@ class Pairs:
         rows = self._mix @ rows
         measures = rows.view(len(rows), layer.heads, rows.shape[1] // layer.heads)  # (K, h, d)
         self._measured = torch.einsum("khd,ehd->hke", measures, self._v)
-        self.opening = self.index[(frame.first, 0)]
+        self.opening = None if layer.bare else self.index[(frame.first, 0)]
         self._opening_query: Query | None = None
 
     def __len__(self) -> int:
@@ -104,7 +110,7 @@ class Pairs:
 
     def query(self, pair: int) -> Query:
         """The attention of `pair` to every pair."""
-        if pair == self.opening and self._opening_query is not None:
+        if self._opening_query is not None and pair == self.opening:
             return self._opening_query
         scores = torch.einsum("hd,ehd->he", self._q[pair], self._k) / self._q.shape[-1] ** 0.5
         if self.layer.relative is not None:
@@ -121,7 +127,10 @@ class Pairs:
         target = np.zeros(self._mix.shape[1])
         if self._duals is not None:
             first = len(self.span.complement)
-            own = np.flatnonzero(self._duals.pairs == pair)
+            told, rows = self._duals.pairs, self.rows if self.layer.typed else self.places
+            own = np.flatnonzero(
+                (self.words[told] == self.words[pair]) & (rows[told] == rows[pair])
+            )
             target[first + own] = 1 / self._duals.vectors[own].norm(dim=1).numpy()
         return np.asarray(self._mix.numpy() @ target)
 
@@ -131,7 +140,13 @@ class Pairs:
 
     def chains(self, sentences: Iterable[Sequence[int]]) -> list[tuple[int, ...]]:
         """The pairs of those sentences all of whose pairs are among the candidates."""
-        held = [[self.index.get((w, t)) for t, w in enumerate(ids)] for ids in sentences]
+        held = [
+            [
+                self.index.get((w, t))
+                for w, t in zip(ids, self.layer.standing(torch.tensor(ids)).tolist(), strict=True)
+            ]
+            for ids in sentences
+        ]
         return [tuple(e for e in row if e is not None) for row in held if None not in row]
 
 

@@ -21,6 +21,7 @@ from textleak.attacks.subspace.candidates import (
     context_span,
     everything,
     find_candidates,
+    with_ends,
 )
 from textleak.attacks.subspace.deflation import FITS, deflated, fit_logit_gradients
 from textleak.attacks.subspace.pairs import Frame, Pairs
@@ -84,9 +85,12 @@ def solve_round(
     frame = Frame(int(model.tokenizer.cls_token_id), int(model.tokenizer.sep_token_id))
     if not found.pairs:
         return Outcome([], found, None, [], False, list(found.stages))
-    found = with_opening(found, frame)
+    if model.feed.framed:
+        found = with_opening(found, frame)
     duals = None if span is None else context_duals_of(model, update, layer, found, span)
     span = span or everything(layer)
+    lengths = _lengths(update, found, layer)
+    found = with_ends(found, layer, frame.last, lengths)
     pairs = Pairs(layer, found.pairs, found.settled, span, frame, duals)
 
     def tell(assembly: Assembly) -> None:
@@ -152,6 +156,14 @@ def _search(
         assemble_by_words(pairs, tell, begin=assembly)
 
 
+def _lengths(update: SharedUpdate, found: Candidates, layer: FirstLayer) -> Sequence[int]:
+    """Tokens of each sequence, or of an only one as its places show; none where they are not known."""
+    known, size = update.metadata.lengths, update.metadata.batch_size
+    if known is not None:
+        return known
+    return (max(t % layer.count for _, t in found.pairs) + 1,) if size == 1 else ()
+
+
 def with_opening(found: Candidates, frame: Frame) -> Candidates:
     """`found` with the one pair that opens every sentence, which noise may have hidden or doubled."""
     opening = (frame.first, 0)
@@ -180,7 +192,8 @@ def remainder(
     if not model.task.one_class:
         return None
     settled = outcome.found.pairs[: len(outcome.found.deltas)]
-    gradients = fit_logit_gradients(model, sentences, settled, outcome.found.deltas)
+    layer = FirstLayer.of(model)
+    gradients = fit_logit_gradients(model, layer, sentences, settled, outcome.found.deltas)
     if gradients.error > FITS:
         return None
     known = gradients.values.norm(dim=1) > FITS * gradients.values.norm(dim=1).max()

@@ -87,12 +87,18 @@ class Family(ABC):
             int(self.config.max_position_embeddings) if positions is None else len(positions.rows)
         )
 
+    @property
+    def segments(self) -> int:
+        """How many token types there are; 0 where tokens have none."""
+        return int(getattr(self.config, "type_vocab_size", 0) or 0)
+
     def encode(
         self,
         *,
         input_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        token_types: Tensor | None = None,
     ) -> Tensor:
         """Last hidden states (N, T, H), from token ids (N, T) or word embeddings (N, T, E).
 
@@ -100,6 +106,8 @@ class Family(ABC):
         """
         given = input_ids if input_ids is not None else inputs_embeds
         inputs: dict[str, Any] = {"attention_mask": attention_mask}
+        if token_types is not None:
+            inputs["token_type_ids"] = token_types
         if input_ids is not None:
             inputs["input_ids"] = input_ids
         else:

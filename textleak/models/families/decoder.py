@@ -68,6 +68,7 @@ class Decoder(Family):
         input_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        token_types: Tensor | None = None,
     ) -> Tensor:
         """Last hidden states (N, T, H); positions count from the first token."""
         given = input_ids if input_ids is not None else inputs_embeds
