@@ -7,7 +7,7 @@ No names are needed, so that it holds for any family: linear layers that are giv
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -42,11 +42,14 @@ class Probe:
 
     Attributes:
         block: the block that they belong to.
-        projections: query, key and value; or gate and up; or one alone.
+        projections: query, key and value; or gate and up; or one alone. The first half of an adapter
+            reads what its layer reads, and is one of them.
+        inner: the second halves of their adapters; each reads what its first half writes.
     """
 
     block: int
     projections: tuple[Projection, ...]
+    inner: tuple[Projection, ...] = ()
 
     @property
     def entry(self) -> str:
@@ -110,7 +113,22 @@ def _probes(block: int, calls: list[tuple[Projection, int]]) -> tuple[Probe, ...
     groups: dict[int, list[Projection]] = {}
     for projection, given in calls:
         groups.setdefault(given, []).append(projection)
-    return tuple(Probe(block, tuple(projections)) for projections in groups.values())
+    probes: list[Probe] = []
+    for group in groups.values():
+        outer = [i for i, probe in enumerate(probes) if _wrapped(group[0], probe)]
+        if outer:
+            probe = probes[outer[0]]
+            probes[outer[0]] = replace(probe, inner=(*probe.inner, *group))
+        else:
+            probes.append(Probe(block, tuple(group)))
+    return tuple(probes)
+
+
+def _wrapped(projection: Projection, probe: Probe) -> bool:
+    """Whether `projection` is part of an adapter around one of `probe`'s layers."""
+    layers = (p.name.rpartition(".") for p in probe.projections)
+    around = (wrapper for wrapper, _, last in layers if last == "base_layer")
+    return any(projection.name.startswith(f"{wrapper}.") for wrapper in around)
 
 
 def _stack(module: nn.Module) -> tuple[str, int]:
@@ -123,13 +141,17 @@ def _stack(module: nn.Module) -> tuple[str, int]:
 
 
 def _calls(module: nn.Module) -> list[tuple[Projection, int]]:
-    """Linear layers in the order in which they are called, each with the identity of its input."""
-    calls: list[tuple[Projection, int]] = []
+    """Linear layers in the order of their last calls, each with the identity of its input.
+
+    DoRA calls the halves of an adapter on the unit matrix before it calls them on what there is.
+    """
+    calls: dict[Projection, int] = {}
     alive: list[Tensor] = []  # keeps every input, so that no address is used twice
 
     def watch(projection: Projection, given: Tensor) -> None:
         alive.append(given)
-        calls.append((projection, given.data_ptr()))
+        calls.pop(projection, None)
+        calls[projection] = given.data_ptr()
 
     def hook(projection: Projection) -> object:
         return lambda _, given: watch(projection, given[0])
@@ -146,4 +168,4 @@ def _calls(module: nn.Module) -> list[tuple[Projection, int]]:
     finally:
         for handle in handles:
             handle.remove()
-    return calls
+    return list(calls.items())
