@@ -20,4 +20,5 @@ def whitening(atoms: Tensor, least: float) -> Tensor:
     sample = atoms.double()
     values, vectors = torch.linalg.eigh(sample.T @ sample / max(len(sample), 1))
     values = values.clamp_min(0) + least * values[-1].clamp_min(torch.finfo(torch.double).tiny)
-    return (vectors / values.sqrt()) @ vectors.T
+    root: Tensor = (vectors / values.sqrt()) @ vectors.T
+    return root
