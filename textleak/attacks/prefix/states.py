@@ -87,6 +87,13 @@ class PrefixStates:
         return torch.cat(pieces)
 
     @torch.no_grad()
+    def along(self, probes: Sequence[Probe], paths: Tensor) -> list[Tensor]:
+        """What each of `probes` reads along paths (N, t) of words, place after place; (N t, width)."""
+        with self._watched(probes) as seen:
+            self._run(paths.to(self._device), use_cache=False)
+        return [seen[probe.entry].flatten(0, -2) for probe in probes]
+
+    @torch.no_grad()
     def extended(
         self, prefixes: Prefixes, words: Tensor, probes: Sequence[Probe]
     ) -> Iterator[Extensions]:

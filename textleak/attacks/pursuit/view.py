@@ -13,7 +13,25 @@ follow step by step from the product of each candidate with the newest column of
 from __future__ import annotations
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
+
+
+class ViewOptions(BaseModel):
+    """What counts as nothing.
+
+    Attributes:
+        rounding: singular values of the rows below this share of the largest are rounding's. Of fewer
+            tokens than rows, in single precision: 3e-6 and less beside 1e-2 and more.
+        floor: singular values of the residual of orthonormal rows below this are explained.
+        spent: a candidate with less than this share left outside the span tells nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rounding: float = Field(default=3e-5, gt=0, lt=1)
+    floor: float = Field(default=1e-5, gt=0, lt=1)
+    spent: float = Field(default=1e-6, gt=0, lt=1)
 
 
 class View:
@@ -22,22 +40,18 @@ class View:
     Args:
         rows: (m, d) sums of atoms.
         transform: (d, d) applied to rows and atoms.
-        rounding: singular values of the rows below this share of the largest are noise.
-
-    Attributes:
-        spent: a candidate with less than this share left outside the span tells nothing.
+        options: what counts as nothing.
     """
 
-    spent = 1e-6
-
-    def __init__(self, rows: Tensor, transform: Tensor, rounding: float = 1e-6) -> None:
-        self._transform = transform
+    def __init__(self, rows: Tensor, transform: Tensor, options: ViewOptions | None = None) -> None:
+        self._transform, self._options = transform, options or ViewOptions()
         turned = rows.double() @ transform
         turned = turned / turned.norm(dim=1, keepdim=True).clamp_min(1e-300)
         _, sizes, right = torch.linalg.svd(turned, full_matrices=False)
-        self._rows = right[sizes > rounding * sizes[0]] if len(sizes) else turned
+        self._rows = right[sizes > self._options.rounding * sizes[0]]
         self._left = self._rows.clone()
         self._chosen = torch.zeros(0, rows.shape[1]).double()
+        self._picked: list[Tensor] = []
         self._atoms: list[Tensor] = []
         self._within: list[Tensor] = []  # R a
         self._length: list[Tensor] = []  # |a|^2
@@ -72,24 +86,18 @@ class View:
         """S of every candidate, (P,); 0 where nothing of it is left."""
         self._merge()
         values, vectors = torch.linalg.eigh(self._left @ self._left.T)
-        kept = values > self._floor**2
+        kept = values > self._options.floor**2
         root = (vectors[:, kept] / values[kept].sqrt()).float()
         fit = (self._within[0] @ root).square().sum(1)
         rest, length = self._rest[0], self._length[0]
         score = (fit / rest.clamp_min(1e-30)).clamp(0, 1)
-        return torch.where(rest > self.spent * length, score, torch.zeros(()))
-
-    _floor = 1e-5
-
-    @property
-    def missing(self) -> int:
-        """Independent rows that are not explained."""
-        return int((torch.linalg.svdvals(self._left) > self._floor).sum())
+        return torch.where(rest > self._options.spent * length, score, torch.zeros(()))
 
     def choose(self, index: int) -> None:
         """Take candidate number `index` among the chosen."""
         self._merge()
         atom = self._atoms[0][index].double()
+        self._picked.append(atom)
         atom = atom - self._chosen.T @ (self._chosen @ atom)
         atom = atom - self._chosen.T @ (self._chosen @ atom)
         direction = atom / atom.norm().clamp_min(1e-300)
@@ -99,6 +107,13 @@ class View:
         products = self._atoms[0] @ direction.float()
         self._within[0] -= products[:, None] * along.float()
         self._rest[0] -= products.square()
+
+    def weights(self) -> Tensor:
+        """How much each chosen atom adds to the rows, as a share of the most, (k,)."""
+        atoms = torch.stack(self._picked)
+        coefficients = torch.linalg.lstsq(atoms.T, self._rows.T, driver="gelsd").solution  # (k, m)
+        sizes: Tensor = coefficients.norm(dim=1) * atoms.norm(dim=1)
+        return sizes / sizes.max().clamp_min(1e-300)
 
     def _merge(self) -> None:
         for pieces in (self._atoms, self._within, self._length, self._rest):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from textleak.attacks.base import Attack, Session
 from textleak.attacks.prefix import PrefixOptions, run_prefixes
+from textleak.attacks.pursuit import PursuitOptions, few_rows, run_pursuit
 from textleak.attacks.subspace.finish import FINISHES
 from textleak.attacks.subspace.rounds import Sentence, remainder, solve_round
 from textleak.attacks.subspace.sentences import pad_sentences
@@ -30,6 +31,7 @@ class SubspaceOptions(BaseModel):
         attempts: how often an unexplained pair is tried, with ever more equations.
         rounds: how often what the found sentences leave of the update is attacked again.
         prefix: how a causal model's update is read.
+        pursuit: how an update of its adapter is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +39,7 @@ class SubspaceOptions(BaseModel):
     attempts: Count = 3
     rounds: Count = 4
     prefix: PrefixOptions = Field(default_factory=PrefixOptions)
+    pursuit: PursuitOptions = Field(default_factory=PursuitOptions)
 
 
 class Subspace(Attack[SubspaceOptions]):
@@ -48,6 +51,8 @@ class Subspace(Attack[SubspaceOptions]):
     def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
         """Evidence, sentences, what they leave of the update, and so on; then labels."""
         if isinstance(model.family, Decoder):
+            if few_rows(model.family, update.gradients):
+                return run_pursuit(model, model.family, update, session, self.options.pursuit)
             return run_prefixes(model, model.family, update, session, self.options.prefix)
         if model.task.bears not in FINISHES:
             raise UpdateError(f"subspace does not read labels of {model.task.name}: try dlg")
