@@ -74,7 +74,7 @@ def run_pursuit(
     leaves = _leaves(tree.nodes)
     sure = 1.0 if tree.complete else 0.5
     if tree.complete:
-        ends = last_words(family.module, family.parts, shared, leaves)
+        ends = last_words(family.module, family.parts, shared, leaves, options.ridge)
         leaves = [(*leaf, word) for leaf, word in zip(leaves, ends, strict=True)]
     else:
         stages.append("the prefixes do not explain the rows: cut off")

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from textleak.attacks.prefix.readout import Readout
 from textleak.attacks.prefix.tree import Path
 from textleak.attacks.pursuit.view import View
+from textleak.attacks.pursuit.whitening import whitening
 from textleak.core.batch import length_mask
 from textleak.core.errors import UpdateError
 from textleak.core.randomness import stream
@@ -32,6 +33,7 @@ def last_words(
     parts: DecoderParts,
     shared: Mapping[str, Tensor],
     leaves: Sequence[Path],
+    ridge: float,
     directions: int = 32,
 ) -> list[int]:
     """The word behind each of `leaves`.
@@ -41,6 +43,7 @@ def last_words(
         parts: its parts.
         shared: the update's gradients.
         leaves: each sequence but for its last token.
+        ridge: of whitening, as a share of the largest eigenvalue.
         directions: how many are drawn, half as many more for each leaf.
 
     Raises:
@@ -68,12 +71,12 @@ def last_words(
         own = torch.tensor([inside[leaf[:n]] for n in range(1, len(leaf))])
         known += torch.einsum("mth,th,t->m", moved[:, row, : len(leaf) - 1], slopes, shares / own)
         ends.append((expected[-1] - readout.all_rows(states[-1])) @ moved[:, row, len(leaf) - 1].T)
-    return _pursued(seen, known, ends)
+    return _pursued(seen, known, ends, ridge)
 
 
-def _pursued(seen: Tensor, known: Tensor, ends: Sequence[Tensor]) -> list[int]:
-    """One word for each leaf: what is known is chosen first."""
-    view = View(seen[None], torch.eye(len(seen)).double())
+def _pursued(seen: Tensor, known: Tensor, ends: Sequence[Tensor], ridge: float) -> list[int]:
+    """One word for each leaf, in a whitened dictionary: what is known is chosen first."""
+    view = View(seen[None], whitening(torch.cat(list(ends)), ridge))
     view.add(torch.cat([known[None], *ends]))
     if bool(known.any()):
         view.choose(0)
