@@ -46,6 +46,7 @@ def attack(
     time_limit: o.TimeLimit = None,
     max_evaluations: o.MaxEvaluations = None,
     seed: o.Seed = None,
+    determined: o.Determined = None,
     every: o.Every = None,
     quiet: o.Quiet = False,
     json: o.Json = None,
@@ -63,6 +64,7 @@ def attack(
         client_seed=client_seed, adapter=adapter, adapter_steps=adapter_steps,
         adapter_seed=adapter_seed,
         time_limit=time_limit, max_evaluations=max_evaluations,
+        determined=determined,
     )  # fmt: skip
     run = o.resolve(config, given, settings)
     output = Output(json=json, save=save, quiet=quiet)

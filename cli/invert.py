@@ -59,6 +59,7 @@ def invert(
     time_limit: o.TimeLimit = None,
     max_evaluations: o.MaxEvaluations = None,
     seed: o.Seed = None,
+    determined: o.Determined = None,
     every: o.Every = None,
     quiet: o.Quiet = False,
     json: o.Json = None,
@@ -76,6 +77,7 @@ def invert(
         device=device, threads=threads, attack=attack, labels=labels, seed=seed, every=every,
         adapter=adapter, adapter_steps=adapter_steps, adapter_seed=adapter_seed,
         time_limit=time_limit, max_evaluations=max_evaluations,
+        determined=determined,
     )  # fmt: skip
     training = dict(dropout=dropout, defences=defence, protocol=o.parse_protocol(protocol))
     run = o.resolve(config, {**given, **training}, settings)
@@ -112,6 +114,7 @@ def invert(
             truth=truth,
             seed=run.seed,
             budget=run.budget,
+            determined=run.determined,
             watcher=watcher,
         ),
     )

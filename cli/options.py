@@ -179,6 +179,14 @@ Config: TypeAlias = Annotated[
     str | None,
     _option("--config", "-c", help="A YAML file or a packaged preset.", panel=ATTACK),
 ]
+Determined: TypeAlias = Annotated[
+    bool | None,
+    _option(
+        "--determined/--no-determined",
+        help="Whether to say what each update determines, found or not; default yes.",
+        panel=SHOW,
+    ),
+]
 Every: TypeAlias = Annotated[
     int | None,
     _option("--every", min=1, help="Iterations between lines and history rows.", panel=SHOW),

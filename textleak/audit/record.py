@@ -31,6 +31,7 @@ def run_record(header: RunHeader, audit: Audit, histories: list[list[HistoryRow]
             if name not in STANDING and (mean := finite(audit.mean(name))) is not None
         },
         label_accuracy=audit.label_accuracy,
+        determined_rate=audit.determined_rate,
         verified=audit.verified,
         verdict=audit.verdict,
         gradient_error=finite(audit.gradient_error),
@@ -62,12 +63,13 @@ def batch_record(batch: BatchResult, history: list[HistoryRow]) -> BatchRecord:
         stopped=found.stopped,
         history=history,
         failure=batch.failure,
+        undetermined=batch.undetermined,
     )
 
 
 def sequence_record(sequence: SequenceResult) -> SequenceRecord:
     """The record of one sentence."""
-    scores = sequence.scores
+    scores, margin = sequence.scores, sequence.margin
     return SequenceRecord(
         reference=sequence.reference,
         recovered=sequence.recovered,
@@ -85,6 +87,10 @@ def sequence_record(sequence: SequenceResult) -> SequenceRecord:
         verified=sequence.verdict.word == "proven",
         verdict=sequence.verdict.word,
         open_places=list(sequence.verdict.places),
+        determined=None if margin is None else margin.determined,
+        margin=None if margin is None else finite(margin.nats),
+        token_margins=[] if margin is None else [finite(nats) for nats in margin.tokens],
+        competitor=None if margin is None else margin.competitor,
         label=sequence.label,
         reference_label=sequence.reference_label,
     )

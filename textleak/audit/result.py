@@ -11,6 +11,25 @@ from textleak.core.verdict import PartVerdict, Word, worst
 
 
 @dataclass(frozen=True)
+class SequenceMargin:
+    """How much likelier a true sentence is than its competitors, whatever an attack finds.
+
+    Attributes:
+        determined: it is by more than the margin that determines.
+        nats: the least margin.
+        tokens: the least of those competitors that change a token, for each; inf where none does.
+        competitor: the likeliest other text.
+        what: how it differs.
+    """
+
+    determined: bool
+    nats: float
+    tokens: list[float]
+    competitor: str
+    what: str
+
+
+@dataclass(frozen=True)
 class SequenceResult:
     """One recovered sentence beside its reference.
 
@@ -26,6 +45,7 @@ class SequenceResult:
         recovered_pair: the recovered text's.
         scores: every metric by name; empty without a reference.
         verdict: what the update says of it.
+        margin: how well the update determines it, found or not; None where that was not looked at.
     """
 
     recovered: str
@@ -39,6 +59,7 @@ class SequenceResult:
     recovered_pair: list[str] | None = None
     scores: dict[str, float] = field(default_factory=dict)
     verdict: PartVerdict = field(default_factory=lambda: PartVerdict("unexplained"))
+    margin: SequenceMargin | None = None
 
 
 @dataclass(frozen=True)
@@ -49,11 +70,13 @@ class BatchResult:
         sequences: its sentences.
         reconstruction: what the attack returned.
         failure: why the attack came to nothing, where it did; the reconstruction is empty then.
+        undetermined: why it was not looked at what the update determines, where it was meant to.
     """
 
     sequences: list[SequenceResult]
     reconstruction: Reconstruction
     failure: str | None = None
+    undetermined: str = ""
 
     @property
     def scored(self) -> bool:
@@ -99,6 +122,12 @@ class Audit:
         """The fraction of right classes; None for other tasks or where no truth is known."""
         known = [s for s in self.sequences if s.reference_label is not None]
         return sum(s.label == s.reference_label for s in known) / len(known) if known else None
+
+    @property
+    def determined_rate(self) -> float | None:
+        """The fraction of determined sentences; None where none was looked at."""
+        known = [s.margin.determined for s in self.sequences if s.margin is not None]
+        return sum(known) / len(known) if known else None
 
     @property
     def verified(self) -> bool:

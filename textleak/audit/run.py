@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from textleak.audit.determined import true_batch, with_margins
 from textleak.audit.failure import failed_update
 from textleak.audit.result import Audit, BatchResult
 from textleak.audit.score import score
@@ -84,6 +85,7 @@ def audit_client(
     defences: Defences | None = None,
     seed: int = 0,
     budget: Budget | None = None,
+    determined: bool = True,
     watcher: Watcher = NO_WATCHER,
 ) -> Audit:
     """Share each batch as a client would, attack the update, and score what comes back.
@@ -101,6 +103,7 @@ def audit_client(
         seed: seeds the attack.
         budget: what the attack on each update may spend; an update whose attack it ends is scored by
             the best so far, and the audit goes on.
+        determined: whether it is looked at what each update determines, found or not.
         watcher: told of every step.
 
     Raises:
@@ -128,7 +131,10 @@ def audit_client(
                 results.append(failed_update(model, error, spent, private.original_ids))
             else:
                 labels = private.batch.labels.tolist() if model.task.one_class else None
-                results.append(score(model, found, private.original_ids, labels))
+                result = score(model, found, private.original_ids, labels)
+                if determined and not found.interrupted:
+                    result = with_margins(model, update, private.batch, result)
+                results.append(result)
             watcher.scored(results[-1])
             if results[-1].reconstruction.interrupted:
                 return Audit(results, interrupted=True)
@@ -164,6 +170,7 @@ def audit_update(
     truth: PrivateText | None = None,
     seed: int = 0,
     budget: Budget | None = None,
+    determined: bool = True,
     watcher: Watcher = NO_WATCHER,
 ) -> Audit:
     """Attack an update that came from elsewhere; score it where the true sentences are given."""
@@ -175,7 +182,19 @@ def audit_update(
         found = attack(model, update, seed=seed, budget=budget, on_event=watcher.event)
         known = truth.labels if truth and model.task.one_class else None
         result = score(model, found, ids, known)
+        if determined and ids is not None and not found.interrupted:
+            result = _determined(model, update, ids, result)
         watcher.scored(result)
     except KeyboardInterrupt:
         return Audit([], interrupted=True)
     return Audit([result], interrupted=found.interrupted)
+
+
+def _determined(
+    model: TextModel, update: SharedUpdate, ids: list[list[int]], result: BatchResult
+) -> BatchResult:
+    """`result` with what the update determines, where the true labels are known."""
+    batch = true_batch(model, ids, result)
+    if batch is None:
+        return replace(result, undetermined="the true labels or masked words are not known")
+    return with_margins(model, update, batch, result)

@@ -163,6 +163,7 @@ def run_audit(
         defences=build_defences(config),
         seed=config.seed,
         budget=config.budget,
+        determined=config.determined,
         watcher=watcher,
     )
 

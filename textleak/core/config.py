@@ -59,6 +59,8 @@ class RunConfig(BaseModel):
         client_seed: seeds the client's masks, classes drawn, dropout and noise, update `i` from
             `client_seed + i`; the operating system's where not given. Noise from a known seed protects
             nothing.
+        determined: whether it is looked at what each update determines, whatever is found; where the
+            truth is known.
         every: iterations between plain lines, and between rows of the history.
         threads: threads for torch; its own choice where not given.
         device: where it all runs.
@@ -98,6 +100,7 @@ class RunConfig(BaseModel):
     max_evaluations: Count | None = None
     seed: Seed = 0
     client_seed: Seed | None = None
+    determined: bool = True
     every: int = Field(default=10, ge=1)
     threads: Threads | None = None
     device: str = "cpu"

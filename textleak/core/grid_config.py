@@ -175,6 +175,7 @@ class GridConfig(BaseModel):
         client_seeded: the clients' chance follows from `seeds` too, so that every run can be repeated; no
             attack is told, but noise from a known seed protects nothing, and no ε is promised. False
             takes it from the operating system, as a client that means to protect something does.
+        determined: whether it is looked at what each update determines, whatever is found.
         mask_rate: the fraction of tokens that masked-LM predicts.
         dropout: the client trains with dropout on.
         device: where it all runs.
@@ -198,6 +199,7 @@ class GridConfig(BaseModel):
     shares: Axis[Annotated[Patterns, BeforeValidator(_patterns)]] = (("*",),)
     seeds: Axis[Seed] = (0,)
     client_seeded: bool = True
+    determined: bool = True
     mask_rate: float = Field(default=0.15, gt=0, le=1)
     dropout: bool = False
     device: str = "cpu"

@@ -9,6 +9,7 @@ from typing import ClassVar, Generic, TypeVar, final
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from textleak.core.noise import NoiseLaw
 from textleak.core.privacy import PrivacyGuarantee
 from textleak.core.randomness import Stream, stream
 from textleak.core.threat_model import ThreatModel
@@ -33,6 +34,7 @@ class Defence(ABC, Generic[OptionsT]):
         promises: one sentence on what it guarantees, or that it guarantees nothing.
         costs: one sentence on what is paid for it.
         reproducible: no chance is in it, so an attacker can do the same to a recovered batch.
+        linear: what is shared under it is still a sum of what each sequence adds, noise aside.
     """
 
     name: ClassVar[str]
@@ -40,6 +42,7 @@ class Defence(ABC, Generic[OptionsT]):
     promises: ClassVar[str]
     costs: ClassVar[str]
     reproducible: ClassVar[bool] = True
+    linear: ClassVar[bool] = False
 
     def __init__(self, options: OptionsT) -> None:
         self.options = options
@@ -50,6 +53,10 @@ class Defence(ABC, Generic[OptionsT]):
         chosen = self.options.model_dump(exclude_none=True).items()
         settings = ",".join(f"{key}={value}" for key, value in chosen)
         return f"{self.name}:{settings}" if settings else self.name
+
+    def noise(self, examples: int) -> NoiseLaw | None:
+        """The noise that it puts on every entry of an update of so many examples, if any."""
+        return None
 
 
 class TrainingDefence(Defence[OptionsT]):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from textleak.core.bounds import Count
 from textleak.core.errors import ConfigError
+from textleak.core.noise import NoiseLaw
 from textleak.core.privacy import PrivacyGuarantee
 from textleak.defences.base import TrainingDefence
 from textleak.training import PerExample, TrainingPlan
@@ -59,6 +60,11 @@ class DpSgd(TrainingDefence[DpSgdOptions]):
             raise ConfigError("dpsgd was given twice: expected one clipping norm and one noise")
         bounds = PerExample(clip=self.options.clip, noise=self.options.noise)
         return replace(plan, per_example=bounds)
+
+    def noise(self, examples: int) -> NoiseLaw | None:
+        """That of the mean over the examples."""
+        std = self.options.noise * self.options.clip / max(examples, 1)
+        return NoiseLaw("gaussian", std) if std else None
 
     def guarantee(self) -> PrivacyGuarantee:
         """ε by Rényi accounting of the subsampled Gaussian mechanism."""

@@ -100,6 +100,7 @@ class Withhold(TrainingDefence[WithholdOptions]):
     """Some parameters stay frozen and their gradients at home; the embeddings by default."""
 
     name: ClassVar[str] = "withhold"
+    linear: ClassVar[bool] = True
     options_class: ClassVar[type[BaseModel]] = WithholdOptions
     promises: ClassVar[str] = (
         "No proof; what pins words and places is missing, but the other layers still tell of them."

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from textleak.core.noise import NoiseLaw
 from textleak.core.randomness import Stream
 from textleak.defences.base import Step, UpdateDefence
 
@@ -36,6 +37,12 @@ class Noise(UpdateDefence[NoiseOptions]):
         "Slower and less accurate training: the noise is as strong in every entry, however small."
     )
     reproducible: ClassVar[bool] = False
+    linear: ClassVar[bool] = True
+    kind: ClassVar[Literal["gaussian", "laplacian"]]
+
+    def noise(self, examples: int) -> NoiseLaw | None:
+        """Its law, the same for any number of examples."""
+        return NoiseLaw(self.kind, self.options.std) if self.options.std else None
 
     def protect(self, gradients: dict[str, Tensor], step: Step) -> dict[str, Tensor]:
         """Add `std` times a draw of variance 1, tensor by tensor in the order of their names."""
@@ -54,6 +61,7 @@ class GaussianNoise(Noise):
     """Normal noise."""
 
     name: ClassVar[str] = "gaussian"
+    kind = "gaussian"
 
     def draw(self, shape: Sequence[int], draws: Stream) -> Tensor:
         """Noise of mean 0 and variance 1."""
@@ -64,6 +72,7 @@ class LaplacianNoise(Noise):
     """Laplace noise: heavier tails at the same variance."""
 
     name: ClassVar[str] = "laplacian"
+    kind = "laplacian"
 
     def draw(self, shape: Sequence[int], draws: Stream) -> Tensor:
         """Noise of mean 0 and variance 1, a scale of 1/√2."""

@@ -20,7 +20,7 @@ from textleak.results.cell import Cell
 from textleak.tasks import TASKS
 
 # What changes how a run is shown, how fast it is or where it is cut short, and not what it finds by then.
-_NOT_IN_KEY = {"every", "threads", "sentences", "classes", "file", "batch_size"}
+_NOT_IN_KEY = {"every", "determined", "threads", "sentences", "classes", "file", "batch_size"}
 _NOT_IN_KEY |= {"time_limit", "max_evaluations"}
 
 
@@ -67,6 +67,7 @@ def plan_runs(
             defences=defences,
             mask_rate=config.mask_rate,
             dropout=config.dropout,
+            determined=config.determined,
             device=config.device,
             threads=threads,
             time_limit=config.time_limit,

@@ -20,6 +20,7 @@ from textleak.results.record import (
 )
 
 _ONE = 1e-3  # a factor this near to one is not worth a word
+_TEN, _MANY = 10, 1e6  # where a margin is shown with a decimal, and with an exponent
 
 
 def sequence_view(sequence: SequenceRecord, pieces: Pieces) -> RenderableType:
@@ -40,6 +41,8 @@ def _scores(sequence: SequenceRecord) -> Text:
         text.append(", exact" if sequence.exact else ", not exact")
     if sequence.verdict == "consistent":
         text.append((", " if text.plain else "") + "not proven" + _where(sequence))
+    if sequence.standing not in ("", "found"):
+        text.append(f", {sequence.standing} ({nats(sequence.margin)})")
     if sequence.label is not None:
         text.append(", " if text.plain else "")
         text.append(f"class {sequence.label}")
@@ -101,8 +104,36 @@ def summary_view(record: RunRecord) -> RenderableType:
         facts.add("token match", match)
     if record.label_accuracy is not None:
         facts.add("classes right", f"{record.label_accuracy:.0%}")
+    _add_determined(facts, record)
     add_outcome(facts, record, empty=not record.sequences)
     return Group(Rule(style="dim"), facts.grid)
+
+
+def _add_determined(facts: Facts, record: RunRecord) -> None:
+    """How many sentences are found, determined but not found, or hidden."""
+    known = [s for s in record.sequences if s.determined is not None]
+    for why in dict.fromkeys(b.undetermined for b in record.batches if b.undetermined):
+        facts.add("determined", f"not known: {why}", "yellow")
+    if not known:
+        return
+    margins = [s.margin for s in known if s.margin is not None]
+    least = f", the least margin {nats(min(margins))}" if margins else ""
+    given = sum(bool(s.determined) for s in known)
+    lost = sum(s.standing == "determined, not found" for s in known)
+    text = f"{given} of {len(known)} by the update{least}"
+    facts.add("determined", text + (f"; {lost} not found by this attack" if lost else ""))
+
+
+def nats(margin: float | None) -> str:
+    """A margin for people.
+
+    >>> nats(80.81), nats(0.31), nats(9.1e8), nats(None)
+    ('81 nats', '0.31 nats', '9e+08 nats', 'without bound')
+    """
+    if margin is None:
+        return "without bound"
+    shown = ".2g" if margin < _TEN else ".0f" if margin < _MANY else ".0e"
+    return f"{margin:{shown}} nats"
 
 
 def add_outcome(facts: Facts, record: OutcomeRecord, *, empty: bool) -> None:

@@ -22,7 +22,11 @@ class SequenceRecord(BaseModel):
     `reference` is the true sentence through the tokenizer and back, so that an exact recovery is
     the same text. The ids are those of the sentence, without the special tokens around it.
     `open_places` count from its first token, [CLS] at 0: those at which another word explains the
-    update as well. `reference_pair` and `recovered_pair` are the two segments of a pair. `metrics` holds what outside packages' metrics gave, by name.
+    update as well. `reference_pair` and `recovered_pair` are the two segments of a pair.
+    `determined` says that the update gives the true sentence away, found or not: it is
+    likelier than every competitor tried by more than the margin that determines; `margin` is the least,
+    in nats, `competitor` the text that has it, `token_margins` the least of those that change each token.
+    `metrics` holds what outside packages' metrics gave, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,8 +47,21 @@ class SequenceRecord(BaseModel):
     verified: bool | None = None
     verdict: Word | None = None
     open_places: list[int] = []
+    determined: bool | None = None
+    margin: float | None = None
+    token_margins: list[float | None] = []
+    competitor: str | None = None
     label: int | None = None
     reference_label: int | None = None
+
+    @property
+    def standing(self) -> str:
+        """Found, determined or hidden, in words; empty where it is not known."""
+        if self.exact:
+            return "found"
+        if self.determined is None:
+            return ""
+        return "determined, not found" if self.determined else "hidden"
 
     def score(self, metric: str) -> float:
         """What a metric gave; a sentence that was not scored counts nothing."""
@@ -71,11 +88,13 @@ class UpdateRecord(BaseModel):
 class BatchRecord(UpdateRecord):
     """One attacked update of a text model.
 
-    A `failure` says why its attack came to nothing; its sequences have no scores then.
+    A `failure` says why its attack came to nothing; its sequences have no scores then. `undetermined`
+    says why no margin is given.
     """
 
     history: list[HistoryRow] = []
     failure: str | None = None
+    undetermined: str = ""
 
 
 class OutcomeRecord(RunHeader):
@@ -119,6 +138,7 @@ class RunRecord(OutcomeRecord):
     rougeL: Rate | None
     metrics: dict[str, float] = Field(default_factory=dict)
     label_accuracy: Rate | None = None
+    determined_rate: Rate | None = None
     batches: list[BatchRecord] = Field(default_factory=list)
 
 

@@ -17,20 +17,44 @@ from textleak.report.grid.sentences import worst_sentences
 from textleak.report.grid.summary import summarise
 from textleak.report.grid.warnings import warning_groups
 from textleak.results.audited import Audited, read_audit
+from textleak.results.log import GridRecord
 
 
 def test_a_defence_is_judged_by_the_worst_attack_on_it(audited: Audited) -> None:
     verdicts = {f.defence: f.verdict for f in defence_findings(summarise(audited.records))}
     assert verdicts == {
         "none": None,
-        "gaussian:std=1e-3": "does not hold",
-        "gaussian:std=1e-1": "too few texts",  # six updates of two sentences
-        "fp16": "does not hold",
+        "gaussian:std=1e-3": "does not hide",
+        "gaussian:std=1e-1": "not found",  # and nothing is known of what is determined
+        "fp16": "does not hide",
         "prune:ratio=0.2": "weakens",
     }
     single = [r for r in audited.records if r.cell.batch_size == 1]
     verdicts = {f.defence: f.verdict for f in defence_findings(summarise(single))}
-    assert verdicts["gaussian:std=1e-1"] == "holds"
+    assert verdicts["gaussian:std=1e-1"] == "not found"
+
+
+def determined(records: list[GridRecord], said: bool | None) -> list[GridRecord]:
+    """The records with the same said of every sentence's margin."""
+    found = []
+    for record in records:
+        if record.result is not None:
+            told = [s.model_copy(update={"determined": said}) for s in record.result.sequences]
+            result = record.result.model_copy(update={"sequences": told})
+            record = record.model_copy(update={"result": result})
+        found.append(record)
+    return found
+
+
+def test_a_defence_hides_only_what_no_update_determines(audited: Audited) -> None:
+    def verdict(records: list[GridRecord]) -> str | None:
+        found = {f.defence: f.verdict for f in defence_findings(summarise(records))}
+        return found["gaussian:std=1e-1"]
+
+    single = [r for r in audited.records if r.cell.batch_size == 1]
+    assert verdict(determined(single, False)) == "hides"
+    assert verdict(determined(single, True)) == "determined, not found"
+    assert verdict(determined(audited.records, False)) == "too few texts"
 
 
 def test_a_failed_run_is_no_recovery_and_no_protection(audited: Audited) -> None:
@@ -115,7 +139,7 @@ def test_every_form_of_the_report_is_written(audited: Audited, tmp_path: Path) -
             len(r.result.sequences) for r in audited.records if r.result
         )
     text = (tmp_path / "out" / "report.md").read_text()
-    assert "| `fp16` | does not hold |" in text
+    assert "| `fp16` | does not hide |" in text
     again = write_report(tmp_path / "again", audited)
     assert [p.read_bytes() for p in paths] == [p.read_bytes() for p in again]
 

@@ -91,7 +91,7 @@ def test_the_summary_comes_first_in_plain_words(audited: Audited) -> None:
     lead = html[html.index('class="lead"') : html.index("</section>")]
     assert "sharp on tiny (mlm, one sentence an update) gave back 100% of the word pieces" in lead
     assert "Weakened the attack, without stopping it: prune:ratio=0.2." in lead
-    assert "Did not hold: gaussian:std=1e-3; fp16." in lead
+    assert "Did not hide the texts: gaussian:std=1e-3; fp16." in lead
     assert "known: model, task, batch size, lengths; not known: labels" in lead
     assert "Not finished: 1 run missing." in html
     assert "blunt under fp16: 1 run: IndexError" in html

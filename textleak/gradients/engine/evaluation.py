@@ -47,7 +47,7 @@ class EngineMatcher(Matcher):
             capture.check_independence(losses)
             self._checked.add((candidates, batch))
         with torch.set_grad_enabled(differentiable):
-            terms = _terms(capture, losses, wanted)
+            terms = gradient_terms(capture, losses, wanted)
             return self.distance(self._compare(terms, candidates), self.weights)
 
     def _compare(self, terms: Mapping[str, list[Term]], candidates: int) -> list[Compared]:
@@ -68,7 +68,7 @@ class EngineMatcher(Matcher):
         return compared
 
 
-def _terms(
+def gradient_terms(
     capture: Capture, losses: Tensor, parameters: Mapping[str, Tensor]
 ) -> dict[str, list[Term]]:
     """Gradient terms: captured ones, and plain ones of parameters that are used in any other way.

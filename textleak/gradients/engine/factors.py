@@ -48,8 +48,9 @@ class Dense:
         return self.values @ matrix
 
     def at(self, rows: Tensor) -> Tensor:
-        shape = (*self.values.shape[:2], rows.shape[-1])
-        return self.values.gather(2, rows.unsqueeze(1).expand(shape))
+        count = max(len(self.values), len(rows))  # one candidate may stand beside many
+        values = self.values.expand(count, -1, -1)
+        return values.gather(2, rows.unsqueeze(1).expand(count, values.shape[1], -1))
 
     def gram(self, other: Factor) -> Tensor:
         if isinstance(other, Dense):

@@ -1,4 +1,4 @@
-"""The summary in plain words: what leaks, under which assumptions, which defence holds."""
+"""The summary in plain words: what leaks, under which assumptions, which defence hides the text."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ from typing import Literal
 
 from textleak.core.grid_config import NO_DEFENCE
 from textleak.report.grid.defences import stack_of
-from textleak.report.grid.summary import CellSummary
+from textleak.report.grid.summary import CellSummary, Determined, determined_of
 
-Verdict = Literal["holds", "weakens", "does not hold", "too few texts", "not measured"]
+Verdict = Literal[
+    "hides",
+    "determined, not found",
+    "not found",
+    "weakens",
+    "does not hide",
+    "too few texts",
+    "not measured",
+]
 LITTLE = 0.2  # of the word pieces: what an attack gets of short sentences by common words alone
 
 EXPLAINED = (
-    f"A defence holds where, for every attack, the upper end of the interval of the token match "
-    f"stays at or below {LITTLE:.0%} and no sentence comes back whole. It weakens where the worst "
+    f"Nothing is found where, for every attack, the upper end of the interval of the token match "
+    f"stays at or below {LITTLE:.0%} and no sentence comes back whole. A defence then hides the text only "
+    f"where no sentence is determined by its update: a determined one is likelier than every competitor "
+    f"tried, and a better attack may find it. It weakens where the worst "
     f"attack recovers at most half of what the worst one does without a defence, and the intervals "
-    f"do not touch. Where runs failed, neither is ever said. "
-    f"What no attack here recovers, another one may."
+    f"do not touch. Where runs failed, neither is ever said."
 )
 
 
@@ -30,7 +39,8 @@ class DefenceFinding:
         defence: the defence, or `none`.
         worst: the cell in which most is recovered; None where every run failed.
         exact: the highest rate of whole sentences in any cell.
-        verdict: whether it holds; empty for `none`.
+        determined: the sentences that their updates determine under it.
+        verdict: whether it hides the text; empty for `none`.
         promises: what it guarantees.
         costs: what is paid for it.
         privacy: its differential-privacy guarantee, if it has one.
@@ -40,6 +50,7 @@ class DefenceFinding:
     defence: str
     worst: CellSummary | None
     exact: float
+    determined: Determined
     verdict: Verdict | None
     promises: tuple[str, ...]
     costs: tuple[str, ...]
@@ -69,6 +80,7 @@ def _finding(
         defence=title,
         worst=worst,
         exact=max((cell.rates["exact"].mean for cell in cells if cell.rates), default=0.0),
+        determined=determined_of(record for cell in cells for record in cell.records),
         verdict=None if title == NO_DEFENCE else _verdict(worst, cells, worst_of(base)),
         promises=tuple(defence.promises for defence in stack.all),
         costs=tuple(defence.costs for defence in stack.all),
@@ -93,14 +105,22 @@ def _verdict(
     if worst is None:
         return "not measured"
     if not whole and all(end is not None and end <= LITTLE for end in ends):
-        few: Verdict = "too few texts" if any(cell.too_few for cell in cells) else "holds"
-        return doubtful or few
+        few: Verdict = "too few texts" if any(cell.too_few for cell in cells) else "hides"
+        return doubtful or _not_found(cells) or few
     found = worst.rates["token_match"]
     without = base.rates["token_match"] if base else None
     if without is None or found.high is None or without.low is None:
-        return "does not hold"
+        return "does not hide"
     clearly = found.high < without.low and found.mean <= without.mean / 2
-    return (doubtful or "weakens") if clearly else "does not hold"
+    return (doubtful or "weakens") if clearly else "does not hide"
+
+
+def _not_found(cells: Sequence[CellSummary]) -> Verdict | None:
+    """What keeps a text that no attack found from being called hidden."""
+    found = [cell.determined for cell in cells]
+    if any(one.given_away for one in found):
+        return "determined, not found"
+    return "not found" if any(one.unknown or not one.hidden for one in found) else None
 
 
 def headline(cells: Sequence[CellSummary]) -> list[str]:
@@ -126,10 +146,12 @@ def headline(cells: Sequence[CellSummary]) -> list[str]:
 
 
 _WORDS: dict[Verdict, str] = {
-    "holds": "Held against every attack here",
-    "too few texts": "Held, but on too few texts for the claim",
+    "hides": "Hid the texts: no update determines one",
+    "determined, not found": "Determined by the updates, though not found by these attacks",
+    "not found": "Not found by these attacks, and not known to be hidden",
+    "too few texts": "Hid the texts, but too few for the claim",
     "weakens": "Weakened the attack, without stopping it",
-    "does not hold": "Did not hold",
+    "does not hide": "Did not hide the texts",
     "not measured": "Not measured, as runs failed",
 }
 

@@ -23,9 +23,11 @@ from textleak.results.audited import Audited
 from textleak.results.record import STANDING
 
 CLASSES = {
-    "holds": "holds",
+    "hides": "holds",
+    "determined, not found": "fails",
+    "not found": "few",
     "weakens": "weakens",
-    "does not hold": "fails",
+    "does not hide": "fails",
     "too few texts": "few",
     "not measured": "plain",
 }
@@ -162,7 +164,7 @@ def _tiles(audit: Audited, cells: Sequence[CellSummary]) -> list[dict[str, str]]
     seconds = sum(record.seconds for record in audit.records)
     return [
         {"value": "—" if worst is None else percent(worst), "name": "of the word pieces back, worst case without a defence"},
-        {"value": f"{verdicts['holds']} of {tried}", "name": "defences held against every attack here"},
+        {"value": f"{verdicts['hides']} of {tried}", "name": "defences hid every text"},
         {"value": str(len(sentences)), "name": "private texts"},
         {"value": f"{len(audit.records)} of {audit.planned}", "name": f"runs finished, {len(audit.failed)} failed"},
         {"value": f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{seconds / 60:.0f} min", "name": "of attack time"},

@@ -31,6 +31,7 @@ class WorstSentence:
         where: the attack and whatever else names its cell.
         token_match: its score.
         verified: whether its update's recovery is proven.
+        said: what its update determines, where it did not come back whole.
         reference: the true word pieces.
         recovered: those that came back.
     """
@@ -39,6 +40,7 @@ class WorstSentence:
     where: str
     token_match: float
     verified: bool
+    said: str
     reference: list[Token]
     recovered: list[Token]
 
@@ -70,6 +72,7 @@ def _shown(
         where=label(place_of(record)),
         token_match=score(sequence, "token_match"),
         verified=record.result.verified,
+        said="" if sequence.standing in ("", "found") else f", {sequence.standing}",
         reference=[Token(names.get(str(token), f"<{token}>"), "") for token in truth],
         recovered=[
             Token(names.get(str(token), f"<{token}>"), kind)

@@ -27,6 +27,20 @@ class Place(NamedTuple):
     texts: str
 
 
+class Determined(NamedTuple):
+    """How many sentences are given away by their updates, hidden by them, or not looked at."""
+
+    given_away: int
+    hidden: int
+    unknown: int
+
+    @property
+    def shown(self) -> str:
+        """A word for tables: of how many sentences how many are determined."""
+        known = self.given_away + self.hidden
+        return f"{self.given_away} of {known}" if known else "—"
+
+
 @dataclass(frozen=True)
 class CellSummary:
     """All runs of one place.
@@ -38,6 +52,8 @@ class CellSummary:
             failed.
         verified: the rate of updates whose recovery is proven by its gradient.
         label_accuracy: the rate of right classes, of a classification task.
+        determined: the sentences that their updates determine, found or not, those that they hide, and
+            those of which neither is known.
         seconds: the mean time of an update.
     """
 
@@ -46,6 +62,7 @@ class CellSummary:
     rates: dict[str, Interval]
     verified: Interval | None
     label_accuracy: float | None
+    determined: Determined
     seconds: float
 
     @property
@@ -117,6 +134,12 @@ def interval_of(records: Sequence[GridRecord], metric: str) -> Interval | None:
     return mean_interval(list(groups.values())) if any(groups.values()) else None
 
 
+def determined_of(records: Iterable[GridRecord]) -> Determined:
+    """What the updates of `records` determine."""
+    said = [s.determined for r in records if r.result is not None for s in r.result.sequences]
+    return Determined(said.count(True), said.count(False), said.count(None))
+
+
 def _unit(record: GridRecord) -> tuple[object, ...]:
     return (*place_of(record), record.cell.index)
 
@@ -141,5 +164,6 @@ def _cell(place: Place, records: list[GridRecord]) -> CellSummary:
         rates={metric: interval for metric, interval in found.items() if interval is not None},
         verified=mean_interval(list(proven.values())) if proven else None,
         label_accuracy=sum(known) / len(known) if known else None,
+        determined=determined_of(done),
         seconds=sum(record.seconds for record in records) / len(records),
     )

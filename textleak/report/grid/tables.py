@@ -18,7 +18,8 @@ def summary_csv(cells: Sequence[CellSummary]) -> str:
     """One line a cell: every mean with the ends of its interval."""
     metrics = metrics_of(record for cell in cells for record in cell.records)
     rates = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
-    head = [*Place._fields, "updates", "sentences", "failed", *rates, "verified", "seconds"]
+    head = [*Place._fields, "updates", "sentences", "failed", *rates, "verified"]
+    head += ["determined", "hidden", "seconds"]
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)
@@ -30,7 +31,8 @@ def summary_csv(cells: Sequence[CellSummary]) -> str:
         sentences = cell.rates["token_match"].values if cell.rates else 0
         proven = cell.verified.mean if cell.verified else None
         writer.writerow(
-            [*cell.place, len(cell.done), sentences, cell.failed, *numbers, proven, cell.seconds]
+            [*cell.place, len(cell.done), sentences, cell.failed, *numbers, proven]
+            + [cell.determined.given_away, cell.determined.hidden, cell.seconds]
         )
     return out.getvalue()
 
@@ -41,7 +43,8 @@ def sentences_csv(audit: Audited) -> str:
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        [*Place._fields, "index", "seed", *metrics, "verified", "reference", "recovered"]
+        [*Place._fields, "index", "seed", *metrics, "verified", "determined", "margin"]
+        + ["competitor", "reference", "recovered"]
     )
     for record in audit.records:
         cell, result = record.cell, record.result
@@ -49,7 +52,7 @@ def sentences_csv(audit: Audited) -> str:
         for s in result.sequences if result else ():
             scores = [s.score(metric) for metric in metrics]
             verified = result.verified if result else False
-            texts = [s.reference, s.recovered]
+            texts = [s.determined, s.margin, s.competitor, s.reference, s.recovered]
             writer.writerow([*place, cell.index, cell.seed, *scores, verified, *texts])
     return out.getvalue()
 
@@ -60,11 +63,21 @@ def markdown(audit: Audited) -> str:
     label = labeller(cells, without=("defence",))
     heat = heat_map(cells, label)
     lines = [f"# {audit.config.title}", "", *headline(cells), "", "## Defences", ""]
-    lines += _table(["defence", "verdict", "worst token match", "promises", "costs"])
+    lines += _table(["defence", "verdict", "worst token match", "determined", "promises", "costs"])
     for finding in defence_findings(cells):
         worst = _shown(finding.worst)
         said = [" ".join(finding.promises) or "—", " ".join(finding.costs) or "—"]
-        lines.append(_row([f"`{finding.defence}`", finding.verdict or "", worst, *said]))
+        lines.append(
+            _row(
+                [
+                    f"`{finding.defence}`",
+                    finding.verdict or "",
+                    worst,
+                    finding.determined.shown,
+                    *said,
+                ]
+            )
+        )
     lines += ["", EXPLAINED, "", "## Token match, defence by attack", ""]
     lines += _table(["defence", *heat.columns])
     lines += [_row([f"`{row.title}`", *map(_shown, row.cells)]) for row in heat.rows]

@@ -1,0 +1,1 @@
+"""How likely texts are, given an update and the noise of its protocol."""
