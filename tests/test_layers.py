@@ -76,7 +76,18 @@ ORDER = (  # of the rooms: each imports only from those before it
         "evidence",
         "updates",
     ),
-    *("verdict", "likelihood", "client", "attacks", "metrics", "results", "audit", "grid", "report", "bench"),
+    *(
+        "verdict",
+        "likelihood",
+        "client",
+        "attacks",
+        "metrics",
+        "results",
+        "audit",
+        "grid",
+        "report",
+        "bench",
+    ),
     *("vision", "utility", "integrations"),
 )
 

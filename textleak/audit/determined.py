@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from textleak.attacks.running import untouched
 from textleak.audit.result import BatchResult, SequenceMargin, SequenceResult
+from textleak.audit.score import frame_of
 from textleak.core.batch import TokenBatch
 from textleak.core.update import SharedUpdate
 from textleak.likelihood.margins import Margin, alone, margins
@@ -36,14 +39,14 @@ def with_margins(
         options: what is tried, and what determines.
     """
     chosen = options or MarginOptions()
-    frame = SentenceFrame.of(model.tokenizer)
+    frame = frame_of(model)
     with untouched(model.module):
         found = margins(model, update, truth, _found(model, truth, result, frame), chosen)
     if isinstance(found, str):
         return replace(result, undetermined=found)
     sequences = [
-        replace(sequence, margin=_told(model, frame, one, chosen))
-        for sequence, one in zip(result.sequences, found, strict=True)
+        replace(sequence, margin=_told(model, frame.inner(range(length)), one, chosen))
+        for sequence, one, length in zip(result.sequences, found, truth.lengths, strict=True)
     ]
     return replace(result, sequences=sequences)
 
@@ -78,12 +81,12 @@ def _row_of(sequence: SequenceResult, rows: list[list[int]], frame: SentenceFram
 
 
 def _told(
-    model: TextModel, frame: SentenceFrame, margin: Margin, options: MarginOptions
+    model: TextModel, places: Sequence[int], margin: Margin, options: MarginOptions
 ) -> SequenceMargin:
     return SequenceMargin(
         determined=margin.nats > options.nats,
         nats=margin.nats,
-        tokens=[margin.places[place] for place in sorted(margin.places)],
+        tokens=[margin.places.get(place, math.inf) for place in places],
         competitor=model.decode(list(margin.competitor)),
         what=margin.what,
     )

@@ -25,7 +25,7 @@ from textleak.likelihood.options import MarginOptions
 from textleak.likelihood.protocol import Protocol, protocol_of
 from textleak.likelihood.scoring import Parts
 from textleak.models.text_model import TextModel
-from textleak.verdict.judge import explanation
+from textleak.verdict.examiner import Examiner
 from textleak.verdict.neighbours import Neighbour, replaced
 from textleak.verdict.options import VerdictOptions
 from textleak.verdict.recompute import update_of
@@ -161,7 +161,8 @@ class _Ruler:
             fine = clear | (self.protocol.law.nats_of(digits * sizes.sum(0)) < self.options.nats)
             return nats, (fine & exact).tolist()
         assert self.units is not None
-        units = torch.tensor([self.units.units[name] for name in self.parts.names]).double()
+        given = [self.units.units.get(name, 0.0) for name in self.parts.names]
+        units = torch.tensor(given).double()
         heard = units > 0
         squares = distances[heard] / units[heard, None].square()
         best, at = squares.max(0)
@@ -196,9 +197,9 @@ def _ruler(
     even = [1.0] * len(parts.names)
     if protocol.law is not None:
         return _Ruler(model, protocol, batch, options, parts, even)
-    found = explanation(model, protocol.update, batch, VerdictOptions())
+    found = Examiner(model).explanation(protocol.update, batch)
     if found.units is None or not found.holds(VerdictOptions()):
         return UNEXPLAINED
-    units = [found.units.units[name] for name in parts.names]
+    units = [found.units.units.get(name, 0.0) for name in parts.names]
     weights = [1 / unit if unit > 0 else 0.0 for unit in units]
     return _Ruler(model, protocol, batch, options, parts, weights, found.units, found.gradients)

@@ -62,7 +62,9 @@ class Parts:
 
         def forward(recorder: Recorder) -> Tensor:
             states = self._model.family.encode(
-                inputs_embeds=points, attention_mask=group.attention_mask
+                inputs_embeds=points,
+                attention_mask=group.attention_mask,
+                token_types=self._model.token_types(group.input_ids),
             )
             return self._losses(states, group)
 
