@@ -27,6 +27,7 @@ KILL = "kill_and_resume.py"
 VERDICTS = "measure_verdicts.py"
 DECODERS = "measure_decoders.py"
 ROOMS = "rooms.py"
+MARGINS = "measure_margins.py"
 
 
 @pytest.mark.parametrize("script", COMMANDS)
@@ -134,7 +135,19 @@ def test_wrong_batches_are_not_called_proven(mlm: TextModel) -> None:
 
 def test_every_example_is_run() -> None:
     scripts = {path.name for path in (ROOT / "examples").glob("*.py")}
-    assert scripts == {*COMMANDS, *IMAGES, UTILITY, KILL, VERDICTS, DECODERS, ROOMS}
+    assert scripts == {*COMMANDS, *IMAGES, UTILITY, KILL, VERDICTS, DECODERS, ROOMS, MARGINS}
+
+
+def test_margins_fall_with_the_noise(tmp_path: Path, mlm_folder: str) -> None:
+    (tmp_path / "lines.txt").write_text("the cat sat on the mat .\na dog ran !\n")
+    settings = ["--model", mlm_folder, "--task", "mlm", "--batch-size", 2]
+    out = run(MARGINS, tmp_path / "lines.txt", *settings)
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in out[3:-1]]
+    assert [row[0] for row in rows] == [f"{10 ** (power / 2):.2g}" for power in range(-10, 1)]
+    least = [float(row[2]) for row in rows]
+    assert least[0] == pytest.approx(1e10 * least[-1], rel=1e-2)  # three digits are shown
+    assert all((row[1] == "2 of 2") == (nats > 5) for row, nats in zip(rows, least, strict=True))
+    assert out[-1].startswith("5 nats at σ = ")
 
 
 def test_decoders_are_measured_line_by_line(tmp_path: Path) -> None:
