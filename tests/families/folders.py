@@ -112,8 +112,17 @@ PROBLEMS = {"multi-label": "multi_label_classification", "regression": "regressi
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 
 
+def wordpieces() -> list[str]:
+    """The corpus's words in pieces of three letters, and its letters."""
+    words = {word for line in CORPUS for word in line.lower().split()}
+    heads = {word[:3] for word in words}
+    tails = {word[i : i + 3] for word in words for i in range(3, len(word), 3)}
+    letters = set("".join(words))
+    return sorted({*heads, *letters, *("##" + tail for tail in tails | letters)})
+
+
 def tokenizer(kind: str = "words") -> PreTrainedTokenizerFast:
-    """WordPiece, byte-level BPE or unigram, learnt from the corpus."""
+    """WordPiece, byte-level BPE or unigram, of the corpus's words; the same in every process."""
     made: Tokenizer
     if kind == "bytes":
         made = Tokenizer(models.BPE())
@@ -138,12 +147,13 @@ def tokenizer(kind: str = "words") -> PreTrainedTokenizerFast:
         made.pre_tokenizer = pre_tokenizers.Metaspace()
         trainer = None
     else:
-        made = Tokenizer(models.WordPiece(unk_token="<unk>"))
+        pieces = [*SPECIAL, *wordpieces()]
+        made = Tokenizer(
+            models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="<unk>")
+        )
         made.normalizer = normalizers.BertNormalizer()
         made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        trainer = trainers.WordPieceTrainer(
-            vocab_size=160, special_tokens=SPECIAL, show_progress=False
-        )
+        trainer = None  # its order of ties differs from process to process
     if trainer is not None:
         made.train_from_iterator(CORPUS, trainer)
     made.post_processor = processors.TemplateProcessing(
