@@ -28,6 +28,7 @@ VERDICTS = "measure_verdicts.py"
 DECODERS = "measure_decoders.py"
 ROOMS = "rooms.py"
 MARGINS = "measure_margins.py"
+UPDATES = "measure_updates.py"
 
 
 @pytest.mark.parametrize("script", COMMANDS)
@@ -135,7 +136,17 @@ def test_wrong_batches_are_not_called_proven(mlm: TextModel) -> None:
 
 def test_every_example_is_run() -> None:
     scripts = {path.name for path in (ROOT / "examples").glob("*.py")}
-    assert scripts == {*COMMANDS, *IMAGES, UTILITY, KILL, VERDICTS, DECODERS, ROOMS, MARGINS}
+    assert scripts == {
+        *COMMANDS,
+        *IMAGES,
+        UTILITY,
+        KILL,
+        VERDICTS,
+        DECODERS,
+        ROOMS,
+        MARGINS,
+        UPDATES,
+    }
 
 
 def test_margins_fall_with_the_noise(tmp_path: Path, mlm_folder: str) -> None:
@@ -168,3 +179,10 @@ def test_the_rooms_are_drawn_as_they_import() -> None:
     shown = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     lacking = [room for room in drawn if f"| `{room}` |" not in shown]
     assert not lacking
+
+
+def test_updates_of_many_kinds_are_read() -> None:
+    given = ("--model", "bert-tiny", "--attack", "subspace", "--only", "prefix: module.")
+    lines = [line for line in run(UPDATES, *given) if line.startswith("prefix: module.")]
+    assert lines
+    assert all("proven" in line for line in lines)

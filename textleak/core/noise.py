@@ -34,14 +34,15 @@ class NoiseLaw:
         50.0
         """
         if self.kind == "gaussian":
-            return float(change.double().square().sum()) / (2 * self.std**2)
+            return float((change.double() / self.std).square().sum()) / 2
         x = change.abs().double() * (math.sqrt(2) / self.std)
         small = x.square() * (1 / 2 - x / 6)
         return float(torch.where(x < _SMALL, small, x + torch.expm1(-x)).sum())
 
     def nats_of(self, squares: Tensor) -> Tensor:
         """Their upper bound from |change|² alone, which Gaussian noise meets."""
-        return squares / (2 * self.std**2 if self.kind == "gaussian" else self.std**2)
+        nats = squares / self.std / self.std  # its square may be nothing
+        return nats / 2 if self.kind == "gaussian" else nats
 
     def and_also(self, other: NoiseLaw | None) -> NoiseLaw:
         """The sum of two: their variances add; Gaussian where either is."""
