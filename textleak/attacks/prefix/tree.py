@@ -212,8 +212,8 @@ def edge(residuals: Tensor, factor: float, most: float, last: bool = False) -> f
     0.01
     >>> edge(torch.tensor([0.2, 0.3]), 10, 1e-2)
     0.0
-    >>> round(edge(torch.tensor([1e-4, 0.02, 0.1, 0.11]), 1.5, 0.5, last=True), 3)
-    0.1
+    >>> round(edge(torch.tensor([1e-3, 0.02, 0.3, 0.31]), 1.5, 0.5, last=True), 3)
+    0.3
     """
     ordered = residuals.sort().values.clamp_min(1e-12)
     below = ordered[ordered < most]
