@@ -43,7 +43,7 @@ def test_an_update_of_an_adapter_is_captured_and_inverted(textleak: Textleak, mo
     record = json.loads(Path("r.json").read_text())
     assert record["adapter"] == ADAPTER[1]
     assert record["adapter_steps"] == 2
-    assert "with lora:rank=2,targets=q_proj+v_proj after 2 public steps" in outcome.out
+    assert "after 2 public steps" in " ".join(outcome.out.split())
 
 
 def test_one_parameter_of_two_names_and_numbers_is_refused(textleak: Textleak, model: str) -> None:
