@@ -11,7 +11,7 @@ import torch
 from textleak.attacks.running import untouched
 from textleak.audit.result import BatchResult, SequenceMargin, SequenceResult
 from textleak.audit.score import frame_of
-from textleak.core.batch import TokenBatch
+from textleak.core.batch import TokenBatch, padded
 from textleak.core.update import SharedUpdate
 from textleak.likelihood.margins import Margin, alone, margins
 from textleak.likelihood.options import MarginOptions
@@ -116,10 +116,7 @@ def _labelled(
 ) -> TokenBatch | None:
     """The true words with labels that are known: given classes, or none but the words' own."""
     labels = [sequence.reference_label for sequence in result.sequences]
-    width = max(map(len, references))
-    pad = int(model.tokenizer.pad_token_id)
-    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in references])
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in references])
+    ids, mask = padded(references, int(model.tokenizer.pad_token_id))
     if model.task.one_class and all(label is not None for label in labels):
         return TokenBatch(ids, mask, torch.tensor(labels))
     if model.task.words and model.task.bears == "tokens":

@@ -88,14 +88,14 @@ def sequence_record(sequence: SequenceResult) -> SequenceRecord:
         verdict=sequence.verdict.word,
         open_places=list(sequence.verdict.places),
         determined=None if margin is None else margin.determined,
-        margin=None if margin is None else _told(margin.nats),
-        token_margins=[] if margin is None else [_told(nats) for nats in margin.tokens],
+        margin=None if margin is None else _nats(margin.nats),
+        token_margins=[] if margin is None else [_nats(nats) for nats in margin.tokens],
         competitor=None if margin is None else margin.competitor,
         label=sequence.label,
         reference_label=sequence.reference_label,
     )
 
 
-def _told(nats: float) -> float | None:
+def _nats(nats: float) -> float | None:
     """Nats to four digits: those behind them follow from how many candidates memory takes at once."""
     return finite(float(f"{nats:.4g}"))

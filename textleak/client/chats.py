@@ -7,11 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch.nn.utils.rnn import pad_sequence
-
 from textleak.client.client import PrivateBatch
-from textleak.core.batch import IGNORED, TokenBatch, length_mask
+from textleak.core.batch import IGNORED, TokenBatch, padded
 from textleak.core.errors import DataError
 from textleak.models.text_model import TextModel
 
@@ -61,11 +58,10 @@ def chat_batch(model: TextModel, chats: Sequence[Sequence[Message]]) -> PrivateB
     rows = [_row(model, chat, f"conversation {n}") for n, chat in enumerate(chats, 1)]
     if not rows:
         raise DataError("expected at least one conversation, got none")
-    pad = int(model.tokenizer.pad_token_id)
-    ids = pad_sequence([torch.tensor(ids) for ids, _ in rows], True, pad)
-    labels = pad_sequence([torch.tensor(labels) for _, labels in rows], True, IGNORED)
-    batch = TokenBatch(ids, length_mask([len(ids) for ids, _ in rows]), labels)
-    return PrivateBatch(batch, [ids for ids, _ in rows])
+    texts = [ids for ids, _ in rows]
+    ids, mask = padded(texts, int(model.tokenizer.pad_token_id))
+    labels, _ = padded([labels for _, labels in rows], IGNORED)
+    return PrivateBatch(TokenBatch(ids, mask, labels), texts)
 
 
 def _row(model: TextModel, chat: Sequence[Message], name: str) -> tuple[list[int], list[int]]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from textleak.client.reading import half_character
-from textleak.core.batch import length_mask
+from textleak.core.batch import padded
 from textleak.core.errors import DataError
 from textleak.models.text_model import TextModel
 
@@ -39,10 +38,7 @@ def token_rows(model: TextModel, texts: Sequence[str]) -> list[list[int]]:
 def tokenized(model: TextModel, texts: Sequence[str]) -> dict[str, Tensor]:
     """`token_rows` padded, with their attention mask."""
     rows = token_rows(model, texts)
-    mask = length_mask([len(row) for row in rows])
-    ids = torch.full(mask.shape, int(model.tokenizer.pad_token_id))
-    for at, row in enumerate(rows):
-        ids[at, : len(row)] = torch.tensor(row)
+    ids, mask = padded(rows, int(model.tokenizer.pad_token_id))
     return {"input_ids": ids, "attention_mask": mask}
 
 

@@ -50,6 +50,11 @@ class TokenBatch:
         return [bool(bears) for bears in (self.labels != IGNORED).any(1)]
 
     @property
+    def items(self) -> int:
+        """What a mean loss is taken over: sequences, or the positions that bear loss."""
+        return int((self.labels != IGNORED).sum()) if self.by_token else len(self.labels)
+
+    @property
     def lengths(self) -> list[int]:
         """Tokens of each sequence, special tokens included."""
         return [int(n) for n in self.attention_mask.sum(1)]
@@ -67,3 +72,16 @@ def length_mask(lengths: Sequence[int]) -> Tensor:
     """
     width = max(lengths)
     return (torch.arange(width)[None, :] < torch.tensor(list(lengths))[:, None]).long()
+
+
+def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """Rows of any lengths as (B, T) ids, and their attention mask.
+
+    >>> [tensor.tolist() for tensor in padded([[5], [6, 7]], 0)]
+    [[[5, 0], [6, 7]], [[1, 0], [1, 1]]]
+    """
+    mask = length_mask([len(row) for row in rows])
+    ids = torch.full_like(mask, pad)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = torch.tensor(list(row), dtype=ids.dtype)
+    return ids, mask

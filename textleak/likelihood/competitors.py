@@ -17,7 +17,7 @@ from torch import Tensor
 from textleak.core.batch import IGNORED, TokenBatch
 from textleak.likelihood.options import MarginOptions
 from textleak.models.text_model import TextModel
-from textleak.verdict.neighbours import Neighbour
+from textleak.verdict.neighbours import Neighbour, reordered
 
 
 class Competitors:
@@ -117,9 +117,9 @@ class Competitors:
         light = sorted(shown, key=lambda place: float(probes[:, place].square().sum()))
         for at in light[: self._options.lengths]:
             order = [*range(at), *range(at + 1, length)]
-            yield (at,), "a word less", _reordered(own, order)
+            yield (at,), "a word less", reordered(own, 0, order)
             if length < self._model.max_length:
-                yield (at,), "a word more", _reordered(own, [*range(at + 1), *range(at, length)])
+                yield (at,), "a word more", reordered(own, 0, [*range(at + 1), *range(at, length)])
 
     def _with(
         self, own: TokenBatch, words: dict[int, int], labels: dict[int, int] | None = None
@@ -130,10 +130,3 @@ class Competitors:
         for place, word in (labels or {}).items():
             targets[0, place] = word
         return replace(own, input_ids=ids, labels=targets)
-
-
-def _reordered(own: TokenBatch, order: Sequence[int]) -> TokenBatch:
-    """A sequence with its places taken in another order."""
-    ids = own.input_ids[:, list(order)]
-    labels = own.labels[:, list(order)] if own.by_token else own.labels
-    return TokenBatch(ids, torch.ones_like(ids), labels)

@@ -27,9 +27,8 @@ class Parts:
     def __init__(self, model: TextModel, names: Sequence[str], batch: TokenBatch) -> None:
         self._model = model
         self._contrasts = Contrasts(model.module, names)
-        items = len(batch.labels) if not batch.by_token else int((batch.labels != IGNORED).sum())
         mean = model.task.options.reduction == "mean"
-        self.share = 1 / max(items, 1) if mean else 1.0
+        self.share = 1 / max(batch.items, 1) if mean else 1.0
         self.names = self._contrasts.names
 
     def inner(self, own: TokenBatch, others: Sequence[TokenBatch], at_once: int) -> Inner:

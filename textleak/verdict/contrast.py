@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from textleak.core.batch import IGNORED, TokenBatch
+from textleak.core.batch import TokenBatch
 from textleak.core.update import SharedUpdate
 from textleak.models.text_model import TextModel
 from textleak.verdict.neighbours import Neighbour, replaced, stacked
@@ -49,8 +49,7 @@ def own_parts(
 ) -> Own:
     """Look at the recovered batch sequence by sequence."""
     names = witnesses(model, list(update.gradients), options.witnesses, options.small)
-    count = len(batch.labels) if not batch.by_token else int((batch.labels != IGNORED).sum())
-    share = 1 / max(count, 1)
+    share = 1 / max(batch.items, 1)
     parts = sequence_parts(model, batch, names, share, words=True)
     return Own(model, update, batch, gradients, units, names, parts, share)
 

@@ -121,7 +121,7 @@ class Neighbourhood:
         if length < self._model.max_length:
             changes.append(([*order[: at + 1], at, *order[at + 1 :]], "a word more"))
         return [
-            Neighbour(row, self._model.task.relabelled(_reordered(batch, row, kept)), (at,), what)
+            Neighbour(row, self._model.task.relabelled(reordered(batch, row, kept)), (at,), what)
             for kept, what in changes
         ]
 
@@ -151,7 +151,7 @@ class Neighbourhood:
         return found
 
 
-def _reordered(batch: TokenBatch, row: int, order: Sequence[int]) -> TokenBatch:
+def reordered(batch: TokenBatch, row: int, order: Sequence[int]) -> TokenBatch:
     """One sequence with its places taken in another order."""
     ids = batch.input_ids[row, list(order)][None]
     labels = batch.labels[row : row + 1]

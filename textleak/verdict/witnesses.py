@@ -70,10 +70,9 @@ def sequence_parts(
     """
     layers = list(dict.fromkeys(name.rsplit(".", 1)[0] for name in names))
     bearing = batch.labels != IGNORED
-    units = int(bearing.sum()) if batch.by_token else len(batch.labels)
     table = model.module.get_input_embeddings() if words else None  # type: ignore[operator]
     with _watched(model.module, layers, table) as (inputs, outputs), torch.enable_grad():
-        loss = model.loss(batch) * (units * share)
+        loss = model.loss(batch) * (batch.items * share)
     keys = list(outputs)
     found = torch.autograd.grad(loss, [outputs[key] for key in keys], allow_unused=True)
     slopes = {

@@ -15,7 +15,7 @@ from textleak.attacks.prefix.solve import (
     solve,
 )
 from textleak.attacks.prefix.tree import Path
-from textleak.core.batch import IGNORED, TokenBatch, length_mask
+from textleak.core.batch import IGNORED, TokenBatch, padded
 from textleak.core.errors import UpdateError
 from textleak.core.reconstruction import Candidate
 from textleak.core.update import SharedUpdate
@@ -93,9 +93,5 @@ def _check_size(count: int, most: int) -> None:
 def _batch(
     model: TextModel, rows: Sequence[Sequence[int]], labels: torch.Tensor | None
 ) -> TokenBatch:
-    mask = length_mask([len(row) for row in rows])
-    pad = int(model.tokenizer.pad_token_id)
-    ids = torch.full_like(mask, pad)
-    for index, row in enumerate(rows):
-        ids[index, : len(row)] = torch.tensor(list(row))
+    ids, mask = padded(rows, int(model.tokenizer.pad_token_id))
     return TokenBatch(ids, mask, model.task.unlabelled(ids) if labels is None else labels)

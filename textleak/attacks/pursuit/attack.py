@@ -14,7 +14,7 @@ from textleak.attacks.pursuit.endings import last_words
 from textleak.attacks.pursuit.tree import PursuitOptions, chosen_atoms, grow_jointly
 from textleak.attacks.pursuit.view import View
 from textleak.attacks.pursuit.whitening import whitening
-from textleak.core.batch import TokenBatch, length_mask
+from textleak.core.batch import TokenBatch, padded
 from textleak.core.errors import UpdateError
 from textleak.core.reconstruction import Candidate
 from textleak.core.update import SharedUpdate
@@ -115,8 +115,5 @@ def _leaves(nodes: Mapping[Path, float]) -> list[Path]:
 
 
 def _batch(model: TextModel, rows: Sequence[Path]) -> TokenBatch:
-    mask = length_mask([len(row) for row in rows])
-    ids = torch.full_like(mask, int(model.tokenizer.pad_token_id))
-    for index, row in enumerate(rows):
-        ids[index, : len(row)] = torch.tensor(row)
+    ids, mask = padded(rows, int(model.tokenizer.pad_token_id))
     return model.task.relabelled(TokenBatch(ids, mask, ids))

@@ -22,7 +22,7 @@ from textleak.attacks.prefix.readout import Readout
 from textleak.attacks.prefix.tree import Path
 from textleak.attacks.pursuit.view import View
 from textleak.attacks.pursuit.whitening import whitening
-from textleak.core.batch import length_mask
+from textleak.core.batch import padded
 from textleak.core.errors import UpdateError
 from textleak.core.randomness import stream
 from textleak.models.decoder_parts import DecoderParts
@@ -111,10 +111,7 @@ def _moved(
     along: Sequence[Mapping[str, Tensor]],
 ) -> tuple[Tensor, Tensor]:
     """What the head reads at every place, and how it moves along each direction."""
-    mask = length_mask([len(leaf) for leaf in leaves])
-    ids = torch.zeros_like(mask)
-    for row, leaf in enumerate(leaves):
-        ids[row, : len(leaf)] = torch.tensor(leaf)
+    ids, mask = padded(leaves, 0)
     names = list(along[0])
     values = [module.get_parameter(name) for name in names]
     seen: list[Tensor] = []

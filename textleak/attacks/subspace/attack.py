@@ -12,8 +12,7 @@ from textleak.attacks.prefix import PrefixOptions, run_prefixes
 from textleak.attacks.pursuit import PursuitOptions, few_rows, run_pursuit
 from textleak.attacks.subspace.finish import FINISHES
 from textleak.attacks.subspace.rounds import Sentence, remainder, solve_round
-from textleak.attacks.subspace.sentences import pad_sentences
-from textleak.core.batch import TokenBatch
+from textleak.core.batch import TokenBatch, padded
 from textleak.core.bounds import Count
 from textleak.core.budget import BudgetSpent
 from textleak.core.errors import UpdateError
@@ -108,6 +107,6 @@ def _unlabelled(
     model: TextModel, sentences: list[tuple[int, ...]], unexplained: float
 ) -> Candidate:
     """Sentences whose labels are not looked for yet; the share of contexts that none explains."""
-    ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
+    ids, mask = padded(sentences, int(model.tokenizer.pad_token_id))
     batch = TokenBatch(ids, mask, model.task.unlabelled(ids))
     return Candidate(batch, [[1.0] * len(row) for row in sentences], unexplained)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from textleak.attacks.subspace.sentences import pad_sentences
+from textleak.core.batch import padded
 from textleak.core.errors import UpdateError
 from textleak.core.update import SharedUpdate
 from textleak.evidence.first_layer import FirstLayer
@@ -96,7 +96,7 @@ def _trimmed(rows: Tensor, targets: Tensor) -> tuple[Tensor, float]:
 
 def _input_slopes(model: TextModel, sentences: list[tuple[int, ...]]) -> Tensor:
     """Input gradients of each logit less the last; (C - 1, S, T, H)."""
-    ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
+    ids, mask = padded(sentences, int(model.tokenizer.pad_token_id))
     sums: list[Tensor] = []
     norm = model.family.embeddings.norm
     if norm is None:
@@ -127,7 +127,7 @@ def deflated(
     gradients: LogitGradients,
 ) -> SharedUpdate:
     """The update less the gradient of `sentences`; rows of tables that are used up are zero."""
-    ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
+    ids, mask = padded(sentences, int(model.tokenizer.pad_token_id))
     weights = gradients.values.float()
 
     def linear() -> Tensor:

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textleak.attacks.subspace.sentences import pad_sentences
-from textleak.core.batch import IGNORED, TokenBatch
+from textleak.core.batch import IGNORED, TokenBatch, padded
 from textleak.core.reconstruction import Candidate
 from textleak.core.update import SharedUpdate
 from textleak.evidence.labels import class_counts, evident_labels, logit_gradients
@@ -28,7 +27,7 @@ def finish_sequences(
 ) -> Candidate:
     """Labels and repeats of the distinct sentences found, each with its tokens' confidence."""
     sentences = list(confidence)
-    ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
+    ids, mask = padded(sentences, int(model.tokenizer.pad_token_id))
     classifier = model.family.head.output
     with torch.no_grad(), inputs_of(classifier.layer) as states:
         encoded = model.states(ids, mask)
@@ -86,7 +85,7 @@ def finish_masked(
     """Masked positions and the words under them, of sentences with their tokens' confidence."""
     sentences = list(confidence)
     sure = list(confidence.values())
-    ids, mask = pad_sentences(sentences, int(model.tokenizer.pad_token_id))
+    ids, mask = padded(sentences, int(model.tokenizer.pad_token_id))
     head = model.family.head
     dense = None if head.dense is None else head.dense.of(update.gradients)
     labels = torch.full_like(ids, IGNORED)
