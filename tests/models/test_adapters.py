@@ -130,6 +130,7 @@ def test_a_folder_that_is_no_adapter_is_refused(base: str, tmp_path: Path) -> No
         ("lroa:rank=2", "unknown adapter 'lroa'; did you mean 'lora'"),
         ("lora:rnak=2", "unknown option of lora 'rnak'; did you mean 'rank'"),
         ("lora:rank", "an adapter is written lora:rank=8"),
+        ("lora:rank=[", "option of lora: rank: input should be a valid integer"),
         ("lora:rank=0", "option of lora: rank: input should be greater than or equal to 1"),
         ("lora:dropout=1", "option of lora: dropout: input should be less than 1"),
         ("lora:bias=some", "option of lora: bias: input should be 'none', 'all' or 'lora_only'"),

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
-from textleak.core.config import validated
-from textleak.core.errors import ConfigError, unknown
 from textleak.core.registry import Registry
-from textleak.core.yaml_values import parse_yaml
+from textleak.core.written import written_options
 from textleak.defences.base import Defence
 
 DEFENCES: Registry[type[Defence[Any]]] = Registry(
@@ -46,21 +42,5 @@ def parse_defence(text: str) -> Defence[Any]:
     """
     name, _, settings = text.strip().partition(":")
     kind = DEFENCES.load(_SYNONYMS.get(name, name))
-    fields = kind.options_class.model_fields
-    given: dict[str, Any] = {}
-    for setting in filter(None, settings.split(",")):
-        key, equals, value = (part.strip() for part in setting.partition("="))
-        if not equals or not value:
-            raise ConfigError(f"a defence is written name:key=value, got {text!r}")
-        if key not in fields:
-            raise ConfigError(unknown(f"option of {name}", key, fields))
-        given[key] = _value(value)
-    return kind(validated(kind.options_class, given, f"option of {name}: "))
-
-
-def _value(text: str) -> Any:
-    """A number or a word; a shell pattern may not be YAML."""
-    try:
-        return parse_yaml(text)[0]
-    except yaml.YAMLError:
-        return text
+    usage = f"a defence is written name:key=value, got {text!r}"
+    return kind(written_options(kind.options_class, name, settings, usage))

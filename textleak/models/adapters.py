@@ -20,11 +20,10 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from textleak.core.bounds import Count
-from textleak.core.config import validated
 from textleak.core.errors import ConfigError, ModelError, unknown
 from textleak.core.paths import is_file, is_folder
 from textleak.core.randomness import weights_drawn
-from textleak.core.yaml_values import parse_yaml
+from textleak.core.written import written_options
 
 WRITTEN = "lora:rank=8,alpha=16,targets=q_proj+v_proj,dropout=0, or the folder of a trained adapter"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -73,16 +72,8 @@ def parse_lora(spec: str) -> LoraOptions:
     if kind.strip() != "lora":
         what = unknown("adapter", kind.strip(), ["lora"])
         raise ConfigError(f"{what}; expected {WRITTEN}")
-    given: dict[str, Any] = {}
-    for setting in filter(None, settings.split(",")):
-        key, equals, value = (part.strip() for part in setting.partition("="))
-        if not equals or not value:
-            raise ConfigError(f"an adapter is written {WRITTEN}; got {spec!r}")
-        if key not in LoraOptions.model_fields:
-            raise ConfigError(unknown("option of lora", key, LoraOptions.model_fields))
-        text = LoraOptions.model_fields[key].annotation is str
-        given[key] = value if text else parse_yaml(value)[0]
-    return validated(LoraOptions, given, "option of lora: ")
+    usage = f"an adapter is written {WRITTEN}; got {spec!r}"
+    return written_options(LoraOptions, "lora", settings, usage)
 
 
 def check_adapter(adapter: str) -> None:

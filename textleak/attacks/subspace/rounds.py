@@ -103,17 +103,10 @@ def solve_round(
     if alone:
         assembly.proven = [alone]
     elif not full:
-        thrifty = known is None and model.task.one_class and len(found.deltas) > 0
+        read, one_class = len(found.deltas) > 0, model.task.one_class
+        thrifty = known is None and one_class and read
         with suppress(BudgetSpent):  # what was found and guessed so far is handed back
-            _search(
-                pairs,
-                assembly,
-                tell,
-                model.task.one_class,
-                attempts,
-                len(found.deltas) > 0,
-                thrifty,
-            )
+            _search(pairs, assembly, tell, one_class, attempts, read, thrifty)
     sentences = [pairs.sentence(chosen) for chosen in assembly.proven]
     every = tokens_of(pairs, assembly) == span.rank and not full and not span.noisy
     complete = bool(alone) or every
