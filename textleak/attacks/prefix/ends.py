@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from textleak.attacks.prefix.tree import Path
+from textleak.core.batch import padded
 from textleak.models.decoder_parts import DecoderParts, Projection
 
 
@@ -79,9 +80,8 @@ def ends_of(
     leaves = [node for node in nodes if node not in inner]
     place = {leaf[: n + 1]: (s, n) for s, leaf in enumerate(leaves) for n in range(len(leaf))}
     places = torch.tensor([place[node] for node in nodes])
-    width = max(map(len, leaves))
     device = next(module.parameters()).device
-    ids = torch.tensor([[*leaf, *[0] * (width - len(leaf))] for leaf in leaves], device=device)
+    ids, mask = (part.to(device) for part in padded(leaves, 0))
     seen: dict[str, Tensor] = {}
 
     def written(_: nn.Module, given: tuple[Tensor], output: Tensor) -> Tensor:
@@ -99,13 +99,15 @@ def ends_of(
         for hook in hooks:
             stack.callback(hook.remove)
         with torch.enable_grad():
-            module(input_ids=ids, attention_mask=_mask(leaves, width).to(device), use_cache=False)
+            module(input_ids=ids, attention_mask=mask, use_cache=False)
     at = (places[:, 0], places[:, 1])
     inputs = seen["read"].view(*ids.shape, -1)[at].double()  # some families flatten (S, T)
     gradient = projection.rows(shared)
     assert gradient is not None
     slopes, noise = _slopes(inputs, gradient.double().to(inputs))
-    return Ends(slopes, noise, seen["given"][at], seen["zeros"], places @ torch.tensor([width, 1]))
+    return Ends(
+        slopes, noise, seen["given"][at], seen["zeros"], places @ torch.tensor([ids.shape[1], 1])
+    )
 
 
 def _slopes(inputs: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,8 +127,3 @@ def _slopes(inputs: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
     variance = float((gradient - slopes.T @ inputs).square().sum()) / (out * free)
     spread = torch.linalg.pinv(inputs).square().sum(0)  # the diagonal of (A A^T)^-1
     return slopes, (variance * out * spread).sqrt()
-
-
-def _mask(leaves: Sequence[Path], width: int) -> Tensor:
-    lengths = torch.tensor([len(leaf) for leaf in leaves])
-    return (torch.arange(width)[None] < lengths[:, None]).long()
