@@ -12,6 +12,7 @@ from textleak.audit.setup import checked_device
 from textleak.core.config import validated
 from textleak.core.cores import threads_for
 from textleak.core.errors import ConfigError, unknown
+from textleak.core.events import Event
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate
 from textleak.defences import Defences
@@ -21,7 +22,6 @@ from textleak.vision.audit import audit
 from textleak.vision.client import ImageClient, PrivateImages
 from textleak.vision.config import ImageRunConfig
 from textleak.vision.data import LoadedImages, load_images
-from textleak.vision.events import ImageEvent
 from textleak.vision.models import ImageModel, load_image_model
 from textleak.vision.report.folder import ImageRunFolder
 from textleak.vision.report.history import ImageHistory
@@ -148,7 +148,7 @@ def conduct(output: Output, run: ImageRun, save: Path | None) -> int:
     history = ImageHistory(run.config.every)
     screen = ImageScreen(output.console, progress, output.mode, run.config.every)
 
-    def watch(event: ImageEvent) -> None:
+    def watch(event: Event) -> None:
         screen.event(event)
         history.event(event, progress.psnr, progress.labels)
         if folder is not None:

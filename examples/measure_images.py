@@ -18,15 +18,16 @@ from typing import Any
 
 import torch
 
+from textleak.core.events import Event, ImageIteration
 from textleak.defences import Defences
 from textleak.vision.attacks import IMAGE_ATTACKS
 from textleak.vision.audit import audit
 from textleak.vision.batch import ImageBatch
 from textleak.vision.client import ImageClient
 from textleak.vision.data import ImageDataOptions, LoadedImages, load_images
-from textleak.vision.events import ImageEvent, ImageIteration, decode_images
 from textleak.vision.metrics import worst_psnr
 from textleak.vision.models import ImageModelOptions, load_image_model
+from textleak.vision.pixels import decode_images
 
 
 def arguments() -> argparse.Namespace:
@@ -119,7 +120,7 @@ class Reached:
         self.iteration = 0
         self.at: int | None = None
 
-    def __call__(self, event: ImageEvent) -> None:
+    def __call__(self, event: Event) -> None:
         """Look at one event."""
         if not isinstance(event, ImageIteration):
             return

@@ -17,9 +17,10 @@ from textleak.attacks.descent.tag import layer_weights
 from textleak.attacks.lamp import LampOptions
 from textleak.attacks.lamp.reordering import reorderings
 from textleak.attacks.lamp.sentences import Sentences
+from textleak.attacks.modality import TextModality
 from textleak.core.errors import ModelError
 from textleak.core.events import Event, Iteration
-from textleak.core.reconstruction import Reconstruction
+from textleak.core.reconstruction import TextReconstruction
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate
 from textleak.gradients import Distance, EngineMatcher, OracleMatcher
@@ -40,10 +41,10 @@ def shared(model: TextModel, *sentences: str) -> tuple[PrivateBatch, SharedUpdat
 
 def attack(
     name: str, model: TextModel, update: SharedUpdate, events: list[Event], **more: Any
-) -> Reconstruction:
+) -> TextReconstruction:
     kind = ATTACKS.load(name)
     options = kind.options_class(**{"labels": "known", **SHORT[name], **more})
-    found: Reconstruction = kind(options)(model, update, on_event=events.append)
+    found: TextReconstruction = kind(options)(model, update, on_event=events.append)
     return found
 
 
@@ -140,7 +141,7 @@ def test_lamp_orders_words_by_its_prior(gpt_folder: str, classifier: TextModel) 
     options = LampOptions(labels="known", moves=40, prior_weight=1e3)
     objective = make_objective(classifier, update, options, Distance("cosine"))
     prior = load_prior(gpt_folder)
-    sentences = Sentences(classifier, objective, Session(classifier, None), prior, options)
+    sentences = Sentences(classifier, objective, Session(TextModality(classifier)), prior, options)
     words = private.batch.input_ids[0, 1:-1]
     torch.manual_seed(0)
     mixed = words[torch.randperm(len(words))]

@@ -13,7 +13,7 @@ from textleak.attacks import ATTACKS
 from textleak.attacks.base import Attack
 from textleak.core.budget import Budget
 from textleak.core.errors import BudgetError
-from textleak.core.reconstruction import Reconstruction
+from textleak.core.reconstruction import TextReconstruction
 from textleak.core.update import SharedUpdate
 from textleak.models import ModelOptions, TextModel, load_model
 
@@ -21,7 +21,9 @@ SENTENCES = ["the cat sat on the mat .", "a dog ran !"]
 OPTIONS: dict[str, dict[str, Any]] = {"lamp": {"prior": None}}
 
 
-def attacked(name: str, model: TextModel, update: SharedUpdate, budget: Budget) -> Reconstruction:
+def attacked(
+    name: str, model: TextModel, update: SharedUpdate, budget: Budget
+) -> TextReconstruction:
     kind = ATTACKS.load(name)
     attack: Attack[Any] = kind(kind.options_class(**OPTIONS.get(name, {})))
     return attack(model, update, budget=budget)

@@ -13,7 +13,7 @@ from textleak.attacks.base import Attack
 from textleak.attacks.dlg import Dlg, DlgOptions, DlgPaper, DlgPaperOptions
 from textleak.core.errors import UpdateError
 from textleak.core.events import Event, Iteration
-from textleak.core.reconstruction import Reconstruction
+from textleak.core.reconstruction import TextReconstruction
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate
 from textleak.defences import on_update
@@ -34,7 +34,7 @@ def shared(
     return share(model, sentences, seed=seed, threat_model=ThreatModel(**granted))
 
 
-def attack(model: TextModel, update: SharedUpdate, **options: Any) -> Reconstruction:
+def attack(model: TextModel, update: SharedUpdate, **options: Any) -> TextReconstruction:
     return Dlg(DlgOptions(**{"iterations": 20, **options}))(model, update, seed=0)
 
 

@@ -11,7 +11,7 @@ from textleak.audit.score import score
 from textleak.client import Client, ClientOptions
 from textleak.core.errors import DataError
 from textleak.core.events import Event, Finished, Started
-from textleak.core.reconstruction import Candidate, Reconstruction
+from textleak.core.reconstruction import Candidate, TextReconstruction
 from textleak.core.threat_model import ThreatModel
 from textleak.core.verdict import alike
 from textleak.models import TextModel, TokenBatch
@@ -116,10 +116,10 @@ def test_an_update_alone_is_attacked_without_scores(mlm: TextModel) -> None:
     assert scored.mean("token_match") == pytest.approx(1 / 14)
 
 
-def found(mlm: TextModel, texts: list[str]) -> Reconstruction:
+def found(mlm: TextModel, texts: list[str]) -> TextReconstruction:
     ids = [mlm.tokenizer(text)["input_ids"] for text in texts]
     nothing = torch.zeros(0)
-    return Reconstruction(
+    return TextReconstruction(
         attack="fake",
         candidate=Candidate(TokenBatch(nothing, nothing, nothing), [], 0.0),
         token_ids=ids,

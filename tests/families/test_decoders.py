@@ -13,7 +13,7 @@ from textleak.attacks.prefix.states import Prefixes, PrefixStates, kept
 from textleak.client import Client, ClientOptions
 from textleak.client.client import PrivateBatch
 from textleak.core.batch import IGNORED, TokenBatch
-from textleak.core.reconstruction import Reconstruction
+from textleak.core.reconstruction import TextReconstruction
 from textleak.core.update import SharedUpdate
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.models.families.decoder import Decoder
@@ -31,7 +31,7 @@ def shared_of(
     return client.share(private), private.original_ids
 
 
-def recovered(model: TextModel, update: SharedUpdate) -> Reconstruction:
+def recovered(model: TextModel, update: SharedUpdate) -> TextReconstruction:
     kind = ATTACKS.load("subspace")
     return kind(kind.options_class())(model, update, seed=1)
 

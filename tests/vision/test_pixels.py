@@ -7,8 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from textleak.vision.events import decode_images, encode_images
-from textleak.vision.pixels import from_picture, to_picture
+from textleak.vision.pixels import decode_images, encode_images, from_picture, to_picture
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -47,10 +47,10 @@ class Auto(Attack[AutoOptions]):
         session.best = solved  # what is handed back where the budget ends what follows
         if session.spent:
             return solved
-        if session.examiner.explains(update, solved.batch):
+        if session.modality.explains(update, solved):
             return _noted(solved, "explained by subspace")
-        check = session.examiner.check(update, solved.batch)
-        reason = f"subspace left a gradient error of {check.error:.1e}"
+        left = session.modality.error(update, solved)
+        reason = f"subspace left a gradient error of {left:.1e}"
         start = None
         if any(max(row) > 0 for row in solved.confidence):
             update = _with_lengths(update, solved)
@@ -61,7 +61,7 @@ class Auto(Attack[AutoOptions]):
             return _noted(solved, f"{reason}; dlg: {error}")
         except BudgetSpent:
             matched = session.best
-        if matched is solved or session.examiner.check(update, matched.batch).error > check.error:
+        if matched is solved or session.modality.error(update, matched) > left:
             return _noted(solved, f"{reason}; dlg did not come closer")
         return _noted(matched, f"{reason}; matched by dlg")
 

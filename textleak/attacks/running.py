@@ -5,36 +5,42 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from torch import nn
 
 from textleak.core.budget import UNLIMITED, Budget, BudgetSpent, Meter, Stop
 from textleak.core.errors import BudgetError
+from textleak.core.events import OnEvent
+from textleak.core.modality import CandidateT, Modality, ModelT
 from textleak.core.randomness import own_generators
 
-Found = TypeVar("Found")
-Told = TypeVar("Told")
 Checked = TypeVar("Checked")
 
 
-class Run(Generic[Found, Told]):
+class BaseSession(Generic[ModelT, CandidateT]):
     """One attack under way: its clock, its budget, events, and the best so far.
 
     Args:
+        modality: the kind of data that is recovered.
         on_event: called with every event, if anyone watches.
         budget: what the attack may spend.
 
     Attributes:
-        meter: what it has spent.
-        best: what an attack that is stopped hands back.
+        modality: the same.
+        meter: what it has spent of it.
+        best: what is handed back if the attack is stopped.
     """
 
     def __init__(
-        self, on_event: Callable[[Told], None] | None, budget: Budget | None = None
+        self,
+        modality: Modality[ModelT, CandidateT, Any],
+        on_event: OnEvent | None = None,
+        budget: Budget | None = None,
     ) -> None:
+        self.modality = modality
         self.meter = Meter(budget or UNLIMITED)
-        self.best: Found | None = None
+        self.best: CandidateT | None = None
         self._on_event = on_event
         self._started = time.perf_counter()
 
@@ -73,34 +79,35 @@ class Run(Generic[Found, Told]):
         """Wall-clock time since the start."""
         return time.perf_counter() - self._started
 
-    def emit(self, event: Told) -> None:
+    def emit(self, event: Any) -> None:
         """Pass an event on to whoever watches."""
         if self._on_event is not None:
             self._on_event(event)
 
-    def keep(self, found: Found, tell: Callable[[], Told]) -> None:
-        """Keep `found` as the best so far, and tell whoever watches; the budget may end here.
-
-        Args:
-            found: what an attack that is stopped hands back.
-            tell: makes the event.
+    def progress(
+        self, candidate: CandidateT, *, stage: str, iteration: int, total: int | None = None
+    ) -> None:
+        """Keep `candidate` as the best so far, and tell where the attack stands.
 
         Raises:
-            BudgetSpent: the budget is spent.
+            BudgetSpent: the budget ends the attack here.
         """
-        self.best = found
+        self.best = candidate
         if self.watched:
-            self.emit(tell())
+            facts = dict(stage=stage, iteration=iteration, total=total)
+            facts |= dict(evaluations=self.evaluations, seconds=self.seconds)
+            facts["objective"] = self.modality.objective(candidate)
+            self.emit(self.modality.step(candidate, facts))
         self.meter.check()
 
 
 def carry_out(
-    algorithm: Callable[[], Found],
-    check: Callable[[Found], Checked],
-    run: Run[Found, Told],
+    algorithm: Callable[[], CandidateT],
+    check: Callable[[CandidateT], Checked],
+    run: BaseSession[ModelT, CandidateT],
     module: nn.Module,
     seed: int,
-) -> tuple[Found, Checked, Stop | None]:
+) -> tuple[CandidateT, Checked, Stop | None]:
     """Run an attack's algorithm, seeded, and leave the model as it was found.
 
     Args:

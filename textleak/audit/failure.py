@@ -11,7 +11,7 @@ from textleak.audit.result import BatchResult, SequenceResult
 from textleak.audit.score import frame_of
 from textleak.core.batch import TokenBatch
 from textleak.core.errors import TextleakError
-from textleak.core.reconstruction import Candidate, Reconstruction
+from textleak.core.reconstruction import Candidate, TextReconstruction
 from textleak.core.verdict import alike
 from textleak.models.text_model import TextModel
 
@@ -35,7 +35,7 @@ def failed_update(
         inner = frame.inner(ids)
         sequences.append(SequenceResult("", [], reference=model.decode(inner), reference_ids=inner))
     nothing = torch.zeros(0, 0, dtype=torch.long)
-    found = Reconstruction(
+    found = TextReconstruction(
         attack="",
         candidate=Candidate(TokenBatch(nothing, nothing, nothing), [], math.inf),
         token_ids=[],

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from textleak.core.budget import Stop
-from textleak.core.reconstruction import Reconstruction
+from textleak.core.reconstruction import TextReconstruction
 from textleak.core.verdict import PartVerdict, Word, worst
 
 
@@ -74,7 +74,7 @@ class BatchResult:
     """
 
     sequences: list[SequenceResult]
-    reconstruction: Reconstruction
+    reconstruction: TextReconstruction
     failure: str | None = None
     undetermined: str = ""
 

@@ -15,7 +15,7 @@ from textleak.client import Client, ClientOptions, PrivateBatch
 from textleak.client.feeding import token_rows
 from textleak.core.budget import Budget
 from textleak.core.events import Event, OnEvent
-from textleak.core.reconstruction import Reconstruction
+from textleak.core.reconstruction import TextReconstruction
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate
 from textleak.defences import Defences
@@ -34,7 +34,7 @@ class AttackCall(Protocol):
         seed: int,
         budget: Budget | None,
         on_event: OnEvent | None,
-    ) -> Reconstruction:
+    ) -> TextReconstruction:
         """Recover the batch behind `update`."""
 
 

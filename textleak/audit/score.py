@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from textleak.audit.result import BatchResult, SequenceResult
-from textleak.core.reconstruction import Reconstruction
+from textleak.core.reconstruction import TextReconstruction
 from textleak.metrics import METRICS, Pair
 from textleak.metrics.assignment import best_pairing
 from textleak.metrics.sentence import SentenceFrame
@@ -20,7 +20,7 @@ _NO_WORD = (
 
 def score(
     model: TextModel,
-    found: Reconstruction,
+    found: TextReconstruction,
     references: Sequence[Sequence[int]] | None = None,
     labels: Sequence[Any] | None = None,
 ) -> BatchResult:
@@ -53,7 +53,7 @@ def frame_of(model: TextModel) -> SentenceFrame:
 
 
 def _sequence(
-    model: TextModel, found: Reconstruction, at: int, frame: SentenceFrame
+    model: TextModel, found: TextReconstruction, at: int, frame: SentenceFrame
 ) -> SequenceResult:
     ids = frame.inner(found.token_ids[at])
     confidence = found.candidate.confidence

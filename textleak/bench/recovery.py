@@ -33,7 +33,7 @@ from textleak.audit.run import AttackCall
 from textleak.client import ClientOptions
 from textleak.core.budget import Budget
 from textleak.core.events import OnEvent
-from textleak.core.reconstruction import Reconstruction
+from textleak.core.reconstruction import TextReconstruction
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate
 from textleak.models import ModelOptions, TextModel, load_model
@@ -67,7 +67,7 @@ class Degraded:
         seed: int,
         budget: Budget | None,
         on_event: OnEvent | None,
-    ) -> Reconstruction:
+    ) -> TextReconstruction:
         """Degrade the update, attack it, and time the processor."""
         draw = torch.Generator().manual_seed(seed)
         lossy = {

@@ -22,44 +22,66 @@ class Started(BaseModel):
     seconds: float = 0.0
 
 
-class Iteration(BaseModel):
-    """Where the attack stands.
+class Step(BaseModel):
+    """Where an attack stands, whatever it recovers.
 
     Attributes:
+        kind: which event it is.
         stage: what the attack is doing (`"match"`, `"discrete"` …).
         iteration: outer iterations of this stage so far.
         total: how many there can be at most, when known.
         evaluations: candidate gradients evaluated so far.
         seconds: since the start.
         objective: the best candidate's objective now.
-        token_ids: per sequence, the ids decoded now (labels put in at masked positions).
-        texts: the same, decoded.
-        labels: per sequence, the recovered class or words under the masks, as text.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
-    kind: Literal["iteration"] = "iteration"
+    kind: str
     stage: str
     iteration: int
     total: int | None = None
     evaluations: int
     seconds: float
     objective: float
+
+
+class Iteration(Step):
+    """Where an attack on text stands.
+
+    Attributes:
+        token_ids: per sequence, the ids decoded now (labels put in at masked positions).
+        texts: the same, decoded.
+        labels: per sequence, the recovered class or words under the masks, as text.
+    """
+
+    kind: Literal["iteration"] = "iteration"
     token_ids: list[list[int]]
     texts: list[str]
     labels: list[list[str]] = []
 
 
-class Finished(BaseModel):
-    """The attack has ended."""
+class ImageIteration(Step):
+    """Where an attack on images stands.
+
+    Attributes:
+        images: the best candidate's images, each a PNG in base64.
+        labels: its classes.
+    """
+
+    kind: Literal["image-iteration"] = "image-iteration"
+    images: list[str]
+    labels: list[int]
+
+
+class End(BaseModel):
+    """An attack has ended, whatever it recovered."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
-    kind: Literal["finished"] = "finished"
+    kind: str
     evaluations: int
     seconds: float
-    texts: list[str]
     gradient_error: float
     verified: bool
     verdict: Word | None = None
@@ -67,7 +89,22 @@ class Finished(BaseModel):
     interrupted: bool = False
 
 
-Event = Started | Iteration | Finished
+class Finished(End):
+    """An attack on text has ended."""
+
+    kind: Literal["finished"] = "finished"
+    texts: list[str]
+
+
+class ImageFinished(End):
+    """An attack on images has ended; its images are PNGs in base64."""
+
+    kind: Literal["image-finished"] = "image-finished"
+    images: list[str]
+    labels: list[int]
+
+
+Event = Started | Iteration | ImageIteration | Finished | ImageFinished
 OnEvent = Callable[[Event], None]
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 

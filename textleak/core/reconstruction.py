@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from textleak.core.batch import TokenBatch
 from textleak.core.budget import Stop
 from textleak.core.verdict import Verdict
+
+CandidateT = TypeVar("CandidateT")
 
 
 @dataclass(frozen=True)
@@ -28,30 +31,23 @@ class Candidate:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Reconstruction:
-    """The outcome of an attack.
+@dataclass(frozen=True, kw_only=True)
+class Reconstruction(Generic[CandidateT]):
+    """The outcome of an attack, whatever it recovers.
 
     Attributes:
         attack: the attack's name.
         candidate: the recovered batch.
-        token_ids: per sequence, the original sentence's ids as recovered: at a masked position
-            stands the recovered label. Special tokens included.
-        texts: the same, decoded.
-        labels: per sequence, the recovered class, or the recovered words under the masks.
         evaluations: how many candidate gradients were evaluated.
         seconds: wall-clock time.
         gradient_error: relative error of the recovered batch's gradient against the shared one.
-        verdict: what the update says of the recovery, as a whole and of each sequence.
+        verdict: what the update says of the recovery, as a whole and of each of its parts.
         stopped: what ended the attack early, its budget or the user: this is the best found so far.
         warnings: what makes this result unreliable.
     """
 
     attack: str
-    candidate: Candidate
-    token_ids: list[list[int]]
-    texts: list[str]
-    labels: list[list[int]]
+    candidate: CandidateT
     evaluations: int
     seconds: float
     gradient_error: float
@@ -68,3 +64,19 @@ class Reconstruction:
     def verified(self) -> bool:
         """Whether the whole batch is proven, without the truth."""
         return self.verdict.verified
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextReconstruction(Reconstruction[Candidate]):
+    """The outcome of an attack on text.
+
+    Attributes:
+        token_ids: per sequence, the original sentence's ids as recovered: at a masked position
+            stands the recovered label. Special tokens included.
+        texts: the same, decoded.
+        labels: per sequence, the recovered class, or the recovered words under the masks.
+    """
+
+    token_ids: list[list[int]]
+    texts: list[str]
+    labels: list[list[int]]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 
-from textleak.core.budget import Stop
-from textleak.core.verdict import Verdict
+from textleak.core.reconstruction import Reconstruction
 from textleak.vision.batch import ImageBatch
 
 
@@ -32,36 +32,4 @@ class ImageCandidate:
         return replace(self, batch=ImageBatch(self.batch.pixels.to(dtype), kept))
 
 
-@dataclass(frozen=True)
-class ImageReconstruction:
-    """The outcome of an attack on images.
-
-    Attributes:
-        attack: the attack's name.
-        candidate: the recovered batch.
-        evaluations: how many candidate gradients were evaluated.
-        seconds: wall-clock time.
-        gradient_error: relative error of the recovered batch's gradient against the shared one.
-        verdict: what the update says of the recovery, as a whole and of each picture.
-        stopped: what ended the attack early, its budget or the user: this is the best found so far.
-        warnings: what makes this result unreliable.
-    """
-
-    attack: str
-    candidate: ImageCandidate
-    evaluations: int
-    seconds: float
-    gradient_error: float
-    verdict: Verdict
-    stopped: Stop | None = None
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether the user stopped the attack."""
-        return self.stopped == "user"
-
-    @property
-    def verified(self) -> bool:
-        """Whether the whole batch is proven, without the truth."""
-        return self.verdict.verified
+ImageReconstruction: TypeAlias = Reconstruction[ImageCandidate]

@@ -15,7 +15,7 @@ from torch import Tensor
 from tests.sharing import PrivateBatch, share
 from textleak.attacks.subspace import Subspace, SubspaceOptions
 from textleak.core.events import Event
-from textleak.core.reconstruction import Reconstruction
+from textleak.core.reconstruction import TextReconstruction
 from textleak.core.threat_model import ThreatModel
 from textleak.defences import Defences
 from textleak.models import ModelOptions, TextModel, load_model
@@ -43,7 +43,7 @@ def masked() -> TextModel:
 
 def attacked(
     model: TextModel, sentences: list[str], labels: list[int] | None = None, **granted: Any
-) -> tuple[PrivateBatch, Reconstruction]:
+) -> tuple[PrivateBatch, TextReconstruction]:
     threat = ThreatModel(**{"lengths": False, "batch_size": False, **granted})
     private, update = share(model, sentences, labels, threat_model=threat)
     return private, Subspace(SubspaceOptions())(model, update)
@@ -51,14 +51,14 @@ def attacked(
 
 def lossy(
     model: TextModel, sentences: list[str], labels: list[int], change: Callable[[Tensor], Tensor]
-) -> tuple[PrivateBatch, Reconstruction]:
+) -> tuple[PrivateBatch, TextReconstruction]:
     threat = ThreatModel(lengths=False, batch_size=False)
     private, update = share(model, sentences, labels, threat_model=threat)
     changed = {name: change(gradient) for name, gradient in update.gradients.items()}
     return private, Subspace(SubspaceOptions())(model, replace(update, gradients=changed))
 
 
-def is_exact(private: PrivateBatch, found: Reconstruction) -> bool:
+def is_exact(private: PrivateBatch, found: TextReconstruction) -> bool:
     return Counter(map(tuple, private.original_ids)) == Counter(map(tuple, found.token_ids))
 
 

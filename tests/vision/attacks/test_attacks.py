@@ -14,6 +14,7 @@ from tests.vision.conftest import blobs
 from tests.vision.sharing import PrivateImages, scores, share
 from textleak.core.budget import Budget
 from textleak.core.errors import ConfigError, ModelError, UpdateError
+from textleak.core.events import Event, parse_event
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate
 from textleak.defences import on_update
@@ -23,7 +24,6 @@ from textleak.vision.attacks.dlg import DLGOptions
 from textleak.vision.attacks.inverting import total_variation
 from textleak.vision.attacks.labels import read_off_labels
 from textleak.vision.batch import ImageBatch
-from textleak.vision.events import ImageEvent, parse_image_event
 from textleak.vision.models import ImageModel, ImageModelOptions, load_image_model
 from textleak.vision.reconstruction import ImageCandidate
 
@@ -53,7 +53,7 @@ def test_an_attack_keeps_its_promises(name: str, pixels: Tensor) -> None:
     model, private, update = perceptron(pixels)
     weights = [parameter.clone() for parameter in model.module.parameters()]
     model.module.train()
-    events: list[ImageEvent] = []
+    events: list[Event] = []
     noise = torch.random.get_rng_state()
     once = attack(name, **SHORT.get(name, {}))(model, update, seed=1, on_event=events.append)
     assert torch.equal(noise, torch.random.get_rng_state())
@@ -66,7 +66,7 @@ def test_an_attack_keeps_its_promises(name: str, pixels: Tensor) -> None:
         assert parameter.requires_grad
     assert [event.kind for event in events[:2]] == ["started", "image-iteration"]
     assert events[-1].kind == "image-finished"
-    assert all(parse_image_event(event.model_dump_json()) == event for event in events)
+    assert all(parse_event(event.model_dump_json()) == event for event in events)
     assert once.candidate.batch.pixels.shape == private.batch.pixels.shape
     assert once.candidate.batch.pixels.dtype == torch.float32
 
@@ -190,7 +190,7 @@ def test_granted_labels_are_used(lenet: ImageModel, pixels: Tensor) -> None:
 def test_an_interrupted_attack_hands_back_its_best(
     lenet: ImageModel, shared: tuple[PrivateImages, SharedUpdate]
 ) -> None:
-    def stop(event: ImageEvent) -> None:
+    def stop(event: Event) -> None:
         if event.kind == "image-iteration":
             raise KeyboardInterrupt
 

@@ -9,11 +9,12 @@ from scipy.linalg import subspace_angles
 from tests.vision.attacks.test_attacks import attack
 from tests.vision.conftest import blobs
 from tests.vision.sharing import PrivateImages, scores, share
+from textleak.attacks.running import BaseSession
 from textleak.core.errors import UpdateError
 from textleak.core.update import SharedUpdate
 from textleak.defences import Defences
 from textleak.optim import LBFGSOptions
-from textleak.vision.attacks.base import ImageSession
+from textleak.vision.attacks.modality import ImageModality
 from textleak.vision.attacks.span import (
     Apart,
     SpanSearch,
@@ -123,7 +124,7 @@ def test_a_search_that_ends_in_a_local_minimum_begins_anew(
     span = feature_span(model, update)
     assert span is not None
     monkeypatch.setattr("textleak.vision.attacks.span.LIVELY", 0.0)  # equal pictures stay equal
-    session = ImageSession(None)
+    session = BaseSession(ImageModality(model))
     search = SpanSearch(model.in_double(), update, span, session, LBFGSOptions())
     stuck = search.tell_apart(1, inner=20, iterations=60)
     assert float(stuck.values.min()) > 1e-3

@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 from torch import Tensor
 
 from textleak.core.errors import ConfigError
+from textleak.core.events import ImageFinished, ImageIteration
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate, UpdateMetadata
 from textleak.core.verdict import alike
@@ -23,7 +24,7 @@ from textleak.results.record import OutcomeRecord
 from textleak.vision.audit import UNKNOWN, audit
 from textleak.vision.batch import ImageBatch
 from textleak.vision.client import PrivateImages
-from textleak.vision.events import ImageFinished, ImageIteration, encode_images
+from textleak.vision.pixels import encode_images
 from textleak.vision.reconstruction import ImageCandidate, ImageReconstruction
 from textleak.vision.report.figure import Frames, draw_figure
 from textleak.vision.report.folder import ImageRunFolder

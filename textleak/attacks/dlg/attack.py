@@ -63,7 +63,7 @@ class Dlg(Attack[DlgOptions]):
                 found = search.settle(found)
             if best is None or found.objective < best.objective:
                 best = found
-            if session.examiner.explains(update, best.batch):
+            if session.modality.explains(update, best):
                 break
         if best is None:
             raise RuntimeError("the continuous stage ended before its first iteration")
@@ -153,7 +153,7 @@ class Discrete:
             BatchScorer(model, matcher, at_once(model, options.chunk) or options.chunk),
             None if dense_gradient is None else row_span([dense_gradient]),
             lambda batch: evident_labels(model, update, batch),
-            lambda batch: session.examiner.explains(update, batch),
+            lambda batch: session.modality.explains(update, Candidate(batch, [], 0.0)),
             self._on_sweep,
         )
 

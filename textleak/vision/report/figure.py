@@ -6,9 +6,9 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from textleak.vision.events import ImageEvent, ImageIteration, decode_images
+from textleak.core.events import Event, ImageIteration
 from textleak.vision.metrics import assign
-from textleak.vision.pixels import to_picture
+from textleak.vision.pixels import decode_images, to_picture
 
 COLUMNS = 8
 SIDE = 96  # pixels that each image is enlarged to, about
@@ -28,7 +28,7 @@ class Frames:
         self._stride = 1
         self._frames: list[tuple[int, Tensor]] = []
 
-    def event(self, event: ImageEvent) -> None:
+    def event(self, event: Event) -> None:
         """Take one event in."""
         if not isinstance(event, ImageIteration) or event.iteration % self._stride:
             return

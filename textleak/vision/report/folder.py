@@ -9,13 +9,13 @@ from typing import Any
 from PIL.Image import Image
 
 from textleak.core.errors import ConfigError
+from textleak.core.events import Event
 from textleak.core.update import SharedUpdate
 from textleak.core.writing import Lines, check_folder, write_text, write_with
 from textleak.results.folder import CONFIG, EVENTS, RESULT, UPDATE
 from textleak.results.header import RunHeader
 from textleak.results.record import json_text
 from textleak.vision.audit import ImageAudit
-from textleak.vision.events import ImageEvent
 from textleak.vision.pixels import to_picture
 from textleak.vision.report.figure import Frames, draw_figure
 from textleak.vision.report.record import ImageRunRecord
@@ -46,7 +46,7 @@ class ImageRunFolder:
         update.save(self.folder / UPDATE)
         self._events = Lines(self.folder / EVENTS)
 
-    def event(self, event: ImageEvent) -> None:
+    def event(self, event: Event) -> None:
         """Append one event."""
         assert self._events is not None, "start() comes first"
         self._events.append(event.model_dump_json())

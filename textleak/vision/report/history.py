@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from textleak.core.events import Event, ImageIteration
 from textleak.results.history import Kept, Moment, moment
-from textleak.vision.events import ImageEvent, ImageIteration
 
 
 class ImageHistoryRow(Moment):
@@ -26,7 +26,7 @@ class ImageHistoryRow(Moment):
 class ImageHistory(Kept[ImageHistoryRow]):
     """How the pictures came out."""
 
-    def event(self, event: ImageEvent, psnr: Sequence[float], labels: Sequence[int]) -> None:
+    def event(self, event: Event, psnr: Sequence[float], labels: Sequence[int]) -> None:
         """Take in what the attack says, with how near its images are and their classes."""
         if isinstance(event, ImageIteration):
             near = [value if math.isfinite(value) else None for value in psnr]

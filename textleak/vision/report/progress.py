@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from textleak.core.events import Event, ImageFinished, ImageIteration
 from textleak.results.header import RunHeader
-from textleak.vision.events import ImageEvent, ImageFinished, ImageIteration, decode_images
 from textleak.vision.metrics import assign, mean_squared_errors, psnr_of
+from textleak.vision.pixels import decode_images
 
 
 class ImageProgress:
@@ -34,7 +35,7 @@ class ImageProgress:
         self.psnr: list[float] = []
         self.objectives: list[float] = []
 
-    def event(self, event: ImageEvent) -> None:
+    def event(self, event: Event) -> None:
         """Take one event in."""
         if isinstance(event, ImageIteration):
             self.latest = event

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from textleak.core.events import Event, ImageFinished, ImageIteration
 from textleak.report.live import header_view
 from textleak.report.live_console import LiveConsole
 from textleak.report.screen import Mode
 from textleak.report.terminal import escaped
-from textleak.vision.events import ImageEvent, ImageFinished, ImageIteration
 from textleak.vision.report.progress import ImageProgress
 from textleak.vision.report.views import live_view, plain_line
 
@@ -40,7 +40,7 @@ class ImageScreen(LiveConsole):
             self.start(lambda: live_view(self.progress))
         return self
 
-    def event(self, event: ImageEvent) -> None:
+    def event(self, event: Event) -> None:
         """The attack said something."""
         self.progress.event(event)
         now = self.progress.latest
