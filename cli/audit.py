@@ -6,63 +6,57 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from pydantic import BaseModel, ConfigDict
 
-from . import options as o
+from textleak.core.bounds import Count
+from textleak.core.option import GRID, Option
+
 from .config_file import grid_source
-from .output import Output
+from .options import Given, command, of
+from .output import Output, OutputOptions
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command()
-def audit(
-    config: Annotated[str, typer.Argument(help="A YAML file, or a packaged grid's name.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder; default audits/NAME.")
-    ] = None,
+class AuditOptions(BaseModel):
+    """What the command line says of a grid besides its file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    output: Annotated[Path | None, Option("Folder; default audits/NAME.", GRID, ("-o",))] = None
     texts: Annotated[
-        str | None, typer.Option(help="A .txt or .jsonl in the place of the grid's texts.")
-    ] = None,
+        str | None, Option("A .txt or .jsonl in the place of the grid's texts.", GRID)
+    ] = None
     model: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", help="In the place of the grid's models; repeat."),
-    ] = None,
-    count: Annotated[
-        int | None, typer.Option(min=1, help="Take so many of each set of texts.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Runs at a time; default one a core.")
-    ] = None,
-    executor: Annotated[Literal["local", "ray"], typer.Option(help="Who runs them.")] = "local",
+        tuple[str, ...], Option("In the place of the grid's models; repeat.", GRID, ("-m",))
+    ] = ()
+    count: Annotated[Count | None, Option("Take so many of each set of texts.", GRID)] = None
+    workers: Annotated[Count | None, Option("Runs at a time; default one a core.", GRID)] = None
+    executor: Annotated[Literal["local", "ray"], Option("Who runs them.", GRID)] = "local"
     ray_address: Annotated[
-        str | None, typer.Option(help="An existing Ray cluster; default one started here.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check, count and estimate; run nothing.")
-    ] = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Run again what failed before.")
-    ] = False,
-    quiet: o.Quiet = False,
-    debug: o.Debug = False,
+        str | None, Option("An existing Ray cluster; default one started here.", GRID)
+    ] = None
+    dry_run: Annotated[bool, Option("Check, count and estimate; run nothing.", GRID)] = False
+    retry_failed: Annotated[bool, Option("Run again what failed before.", GRID)] = False
+
+
+@command(app, given=of(AuditOptions), shown=of(OutputOptions, only=("quiet", "debug")))
+def audit(
+    given: Given,
+    shown: Given,
+    config: Annotated[str, typer.Argument(help="A YAML file, or a packaged grid's name.")],
 ) -> int:
     """Run a grid of attacks; the same command goes on where it was stopped.
 
     Exit codes: 0 when every run is done, 1 when some failed, 2 for something to mend, 130 for an
     interruption.
     """
+    options = given.made(AuditOptions)
     source = grid_source(config)
-    folder = output or Path("audits") / Path(config).stem
-    shown = Output(quiet=quiet)
-    with shown.busy("checking everything that the grid names …"):
+    folder = options.output or Path("audits") / Path(config).stem
+    output = Output(shown.made(OutputOptions))
+    with output.busy("checking everything that the grid names …"):
         from .audit_run import GridCommand
 
-        command = GridCommand.prepared(
-            *(shown, source, folder),
-            given=dict(texts=texts, models=model, count=count),
-            workers=workers,
-            executor=executor,
-            address=ray_address,
-            retry_failed=retry_failed,
-        )
-    return command.preview() if dry_run else command.run()
+        prepared = GridCommand.prepared(output, source, folder, options)
+    return prepared.preview() if options.dry_run else prepared.run()

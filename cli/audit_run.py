@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from textleak.core.cores import cores
 from textleak.core.yaml_source import YamlSource
@@ -18,6 +18,9 @@ from textleak.results.log import RESULTS, GridRecord, ResultsFile, read_results
 
 from .audit_screen import GridProgress, GridScreen
 from .output import INTERRUPTED, SOME_FAILED, Output, complained
+
+if TYPE_CHECKING:
+    from .audit import AuditOptions
 
 
 @dataclass
@@ -42,26 +45,20 @@ class GridCommand:
 
     @classmethod
     def prepared(
-        cls,
-        shown: Output,
-        source: YamlSource,
-        folder: Path,
-        *,
-        given: dict[str, Any],
-        workers: int | None = None,
-        executor: str = "local",
-        address: str | None = None,
-        retry_failed: bool = False,
+        cls, shown: Output, source: YamlSource, folder: Path, options: AuditOptions
     ) -> GridCommand:
-        """Check everything that `source` and the command line name; `given` overrides the grid.
+        """Check everything that `source` and the command line name; the latter overrides the grid.
 
         Raises:
             TextleakError: something is not valid.
         """
-        at_a_time = workers or cores()
-        grid = prepare_grid(source, workers=at_a_time, **given)
-        engine = build_executor(executor, at_a_time, grid.threads, address)
-        return cls(shown, grid, folder, retry_failed, engine, at_a_time)
+        at_a_time = options.workers or cores()
+        models = list(options.model) or None
+        grid = prepare_grid(
+            source, workers=at_a_time, texts=options.texts, models=models, count=options.count
+        )
+        engine = build_executor(options.executor, at_a_time, grid.threads, options.ray_address)
+        return cls(shown, grid, folder, options.retry_failed, engine, at_a_time)
 
     def preview(self) -> int:
         """Say what would be run and how long it should take; return the exit code."""

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textleak.core.bounds import SEEDS
+from textleak.core.config import RunConfig
 
-from . import options as o
-from .output import Output
+from .options import Given, command, of
+from .output import Output, OutputOptions
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from textleak.bench.matching import Problem
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()
@@ -28,8 +29,14 @@ def bench() -> None:
     """Measure what textleak costs on this machine."""
 
 
-@app.command()
+@command(
+    app,
+    given=of(RunConfig, only=("threads", "device")),
+    shown=of(OutputOptions, only=("json_to", "debug")),
+)
 def matching(
+    given: Given,
+    shown: Given,
     model: Annotated[
         str, typer.Option("--model", "-m", help="A preset, minilm, a Hub id; lenet, resnet20.")
     ] = "bert-mini",
@@ -42,12 +49,9 @@ def matching(
     ] = None,
     distance: Annotated[str, typer.Option(help="How gradients are compared.")] = "cosine",
     rounds: Annotated[int, typer.Option(min=1, help="Alternating rounds; medians count.")] = 5,
-    threads: o.Threads = None,
-    device: o.Device = None,
     seed: Annotated[
         int, typer.Option(min=0, max=SEEDS - 1, help="Seeds weights, words and dummies.")
     ] = 0,
-    json: o.Json = None,
 ) -> None:
     """Time one distance and its gradient: the engine beside double backward, in one process.
 
@@ -56,15 +60,15 @@ def matching(
     With --tokens or --restarts repeated the table has a row for each, and the JSON's own keys are
     those of the last.
     """
-    output = Output(json=json)
+    output, run = Output(shown.made(OutputOptions)), given.made(RunConfig)
     rows: list[dict[str, Any]] = []
-    with output.busy(f"measuring {model} …"), _threads(threads) as used:
+    with output.busy(f"measuring {model} …"), _threads(run.threads) as used:
         from textleak.bench.matching import measure
         from textleak.gradients import Distance
         from textleak.results.header import versions
 
         compared = Distance(distance)
-        for length, problem in _problems(model, tokens or [18], batch, seed, device or "cpu"):
+        for length, problem in _problems(model, tokens or [18], batch, seed, run.device):
             for one in measure(problem, compared, restarts or [16], rounds):
                 setting = dict(model=model, tokens=length, batch=batch, threads=used)
                 rows.append({**setting, "ratio": one.ratio, **asdict(one)})

@@ -7,69 +7,49 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from textleak.core.config import RunConfig
 from textleak.core.writing import check_writable
 from textleak.report.terminal import say
 from textleak.results.header import seeded_chance
 
-from . import options as o
-from .output import Output
+from .options import Config, Given, command, of
+from .output import Output, OutputOptions
 
 if TYPE_CHECKING:
     from textleak.core.update import SharedUpdate
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+_ATTACKERS = (
+    "batch_size",
+    "protocol",
+    "attack",
+    "options",
+    "time_limit",
+    "max_evaluations",
+    "seed",
+    "determined",
+    "every",
+)
 
 
-@app.command()
+@command(
+    app,
+    given=of(RunConfig, without=_ATTACKERS, also={"client_seed": "--seed"}),
+    shown=of(OutputOptions, only=("debug",)),
+)
 def capture(
+    given: Given,
+    shown: Given,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The update to write, .safetensors.")
     ],
-    sentence: o.Sentence = None,
-    file: o.File = None,
-    classes: o.Classes = None,
-    model: o.Model = None,
-    weights: o.Weights = None,
-    weights_seed: o.WeightsSeed = None,
-    activation: o.Activation = None,
-    num_labels: o.NumLabels = None,
-    adapter: o.Adapter = None,
-    adapter_steps: o.AdapterSteps = None,
-    adapter_seed: o.AdapterSeed = None,
-    task: o.Task = None,
-    pair: o.Pair = None,
-    packed: o.Packed = None,
-    special_tokens: o.SpecialTokens = None,
-    max_length: o.MaxLength = None,
-    loss_reduction: o.LossReduction = None,
-    label_smoothing: o.LabelSmoothing = None,
-    class_weights: o.ClassWeights = None,
-    device: o.Device = None,
-    threads: o.Threads = None,
-    dropout: o.Dropout = None,
-    mask_rate: o.MaskRate = None,
-    share: o.Share = None,
-    defence: o.Defence = None,
-    client_seed: o.OnlyClientSeed = None,
-    labels: o.Labels = None,
-    config: o.Config = None,
-    debug: o.Debug = False,
+    config: Config = None,
 ) -> int:
     """Write the update of one training step on your sentences, all in one batch.
 
     The file holds the gradients and what the threat model grants, nothing else of the text.
     """
-    given = dict(
-        pair=pair, packed=packed, special_tokens=special_tokens, max_length=max_length,
-        loss_reduction=loss_reduction, label_smoothing=label_smoothing, class_weights=class_weights,
-        sentences=sentence, file=file, classes=classes, model=model, weights=weights,
-        weights_seed=weights_seed, activation=activation, num_labels=num_labels, task=task,
-        device=device, threads=threads, dropout=dropout, mask_rate=mask_rate, share=share,
-        defences=defence, labels=labels, client_seed=client_seed, adapter=adapter, adapter_steps=adapter_steps,
-        adapter_seed=adapter_seed,
-    )  # fmt: skip
-    run = o.resolve(config, given, None)
-
+    run = given.over(config, RunConfig)
     check_writable(output)
 
     with Output().busy(f"loading {run.model} …"):

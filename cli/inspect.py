@@ -7,35 +7,28 @@ from typing import Annotated
 
 import typer
 
-from . import options as o
-from .output import Output
+from textleak.core.config import RunConfig
 
-app = typer.Typer(add_completion=False)
+from .options import Config, Given, command, of
+from .output import Output, OutputOptions
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+_NAMED = ("model", "weights", "weights_seed", "activation", "num_labels", "task")
 
 
-@app.command()
+@command(app, given=of(RunConfig, only=_NAMED), shown=of(OutputOptions, only=("json_to", "debug")))
 def inspect(
+    given: Given,
+    shown: Given,
     update: Annotated[Path, typer.Argument(help="An update, a checkpoint, an optimiser's state.")],
-    model: o.Model = None,
-    weights: o.Weights = None,
-    weights_seed: o.WeightsSeed = None,
-    activation: o.Activation = None,
-    num_labels: o.NumLabels = None,
-    task: o.Task = None,
-    config: o.Config = None,
-    json: o.Json = None,
-    debug: o.Debug = False,
+    config: Config = None,
 ) -> int:
     """Say what a file holds, what it maps to, what an attacker could do with it, what is missing.
 
     Nothing is attacked. Without a model only the file itself is looked at.
     """
-    given = dict(
-        model=model, weights=weights, weights_seed=weights_seed, activation=activation,
-        num_labels=num_labels, task=task,
-    )  # fmt: skip
-    run = o.resolve(config, given, None)
-    output = Output(json=json)
+    run = given.over(config, RunConfig)
+    output = Output(shown.made(OutputOptions))
     with output.busy(f"reading {update} …"):
         from textleak.audit import setup
         from textleak.results.record import json_text

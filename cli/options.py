@@ -1,250 +1,220 @@
-"""The options that commands share, each declared once. None means: not given."""
+"""Commands whose options are those of a configuration: made from its fields, never declared again."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import typer
-import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from typer.core import TyperCommand
 
-from textleak.core.bounds import MOST_STEPS, MOST_THREADS
-from textleak.core.config import MOST, RunConfig
+from textleak.core.config import RunConfig
 from textleak.core.errors import ConfigError
-from textleak.core.yaml_values import parse_yaml
+from textleak.core.option import ATTACK, GROUPS, Option, options_of
+from textleak.core.run_options import RunOptions
+from textleak.core.validation import Schema, validated
+from textleak.core.written import parse_settings
 
-from .config_file import read_config
+from .config_file import preset_names, read_config
 
-TEXT, MODEL, CLIENT, ATTACK, SHOW = "Text", "Model", "Client", "Attack", "Output"
+Run = TypeVar("Run", bound=RunOptions)
+_UNSAID = 10**6  # an upper bound from here on is beyond what anyone gives, and is not shown
+_SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}  # by what marks of a bound call it
+_SHOWN = {int: "<int>", float: "<float>", bool: None}
 
-
-def _option(*names: str, help: str, panel: str, **more: Any) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, **more)
-
-
-Sentence: TypeAlias = Annotated[
-    list[str] | None,
-    _option("--sentence", "-s", help="A private sentence; repeat for a batch.", panel=TEXT),
-]
-File: TypeAlias = Annotated[
-    str | None,
-    _option(
-        "--file", help="Sentences: .txt, one a line, or .jsonl with text and label.", panel=TEXT
-    ),
-]
-BatchSize: TypeAlias = Annotated[
-    int | None,
-    _option(
-        "--batch-size", min=1, help="Consecutive sentences an update; default all.", panel=TEXT
-    ),
-]
-Classes: TypeAlias = Annotated[
-    list[int] | None,
-    _option("--class", help="A sentence's class; repeat. Drawn if absent.", panel=TEXT),
-]
-Model: TypeAlias = Annotated[
-    str | None,
-    _option(
-        "--model", "-m", help="minilm, a preset (bert-mini …), a folder, a Hub id.", panel=MODEL
-    ),
-]
-Weights: TypeAlias = Annotated[
-    Literal["pretrained", "random"] | None,
-    _option("--weights", help="random: BERT's own initialisation.", panel=MODEL),
-]
-WeightsSeed: TypeAlias = Annotated[
-    int | None, _option("--weights-seed", help="Seeds weights that are not loaded.", panel=MODEL)
-]
-Activation: TypeAlias = Annotated[
-    str | None,
-    _option("--activation", help="keep, or a smooth one put in everywhere.", panel=MODEL),
-]
-NumLabels: TypeAlias = Annotated[
-    int | None, _option("--num-labels", help="Classes of the classification head.", panel=MODEL)
-]
-Adapter: TypeAlias = Annotated[
-    str | None,
-    _option(
-        "--adapter", help="Train this alone: lora:rank=8, or an adapter's folder.", panel=MODEL
-    ),
-]
-AdapterSteps: TypeAlias = Annotated[
-    int | None,
-    _option(
-        "--adapter-steps",
-        min=0,
-        max=MOST_STEPS,
-        help="Train it on public text first; default 0.",
-        panel=MODEL,
-    ),
-]
-AdapterSeed: TypeAlias = Annotated[
-    int | None, _option("--adapter-seed", help="Seeds the adapter's weights.", panel=MODEL)
-]
-Task: TypeAlias = Annotated[
-    str | None,
-    _option("--task", help="What the client trains; see textleak list tasks.", panel=MODEL),
-]
-Pair: TypeAlias = Annotated[
-    bool | None,
-    _option("--pair", help="Texts are two segments: a tab between, or text_pair.", panel=TEXT),
-]
-Packed: TypeAlias = Annotated[
-    bool | None,
-    _option("--packed", help="Texts run on in rows of --max-length tokens.", panel=TEXT),
-]
-SpecialTokens: TypeAlias = Annotated[
-    bool | None,
-    _option("--special-tokens/--no-special-tokens", help="A frame stands around.", panel=TEXT),
-]
-MaxLength: TypeAlias = Annotated[
-    int | None, _option("--max-length", min=1, help="Tokens to cut a text to.", panel=TEXT)
-]
-LossReduction: TypeAlias = Annotated[
-    Literal["mean", "sum"] | None,
-    _option("--loss-reduction", help="Over what bears loss; default mean.", panel=CLIENT),
-]
-LabelSmoothing: TypeAlias = Annotated[
-    float | None,
-    _option("--label-smoothing", help="Spread so much of each target over all.", panel=CLIENT),
-]
-ClassWeights: TypeAlias = Annotated[
-    str | None,
-    _option("--class-weights", help="Of each class in the loss, as 1,2.5,1.", panel=CLIENT),
-]
-Device: TypeAlias = Annotated[str | None, _option("--device", help="cpu, cuda …", panel=MODEL)]
-Threads: TypeAlias = Annotated[
-    int | None,
-    _option(
-        "--threads",
-        min=1,
-        max=MOST_THREADS,
-        help="Threads for torch; default: the idle cores.",
-        panel=MODEL,
-    ),
-]
-Dropout: TypeAlias = Annotated[
-    bool | None,
-    _option("--dropout/--no-dropout", help="The client trains with dropout on.", panel=CLIENT),
-]
-MaskRate: TypeAlias = Annotated[
-    float | None, _option("--mask-rate", help="Fraction of tokens to predict.", panel=CLIENT)
-]
-Share: TypeAlias = Annotated[
-    list[str] | None,
-    _option("--share", help="Pattern of parameters to share; repeat.", panel=CLIENT),
-]
-Defence: TypeAlias = Annotated[
-    list[str] | None,
-    _option(
-        "--defence", "--defense", help="As gaussian:std=1e-3; repeat for several.", panel=CLIENT
-    ),
-]
-Protocol: TypeAlias = Annotated[
-    str | None,
-    _option(
-        "--protocol", help="As lr=1e-3,steps=4,minibatch=2,clip=1,precision=bf16.", panel=CLIENT
-    ),
-]
-AttackName: TypeAlias = Annotated[
-    str | None, _option("--attack", "-a", help="See textleak list attacks.", panel=ATTACK)
-]
-Labels: TypeAlias = Annotated[
-    Literal["joint", "analytic", "known"] | None,
-    _option("--labels", help="How labels are found; known grants them and masks.", panel=ATTACK),
-]
-Settings: TypeAlias = Annotated[
-    list[str] | None,
-    _option("--set", help="Any other attack option, as key=value; repeat.", panel=ATTACK),
-]
-TimeLimit: TypeAlias = Annotated[
-    float | None,
-    _option("--time-limit", help="Seconds for an update's attack; then its best.", panel=ATTACK),
-]
-MaxEvaluations: TypeAlias = Annotated[
-    int | None,
-    _option("--max-evaluations", min=1, help="Candidate gradients, likewise.", panel=ATTACK),
-]
-Seed: TypeAlias = Annotated[
-    int | None, _option("--seed", help="Seeds the attack; default 0.", panel=ATTACK)
-]
-CLIENT_SEED = "Seeds masks, drawn classes, dropout, noise. Else the operating system's."
-ClientSeed: TypeAlias = Annotated[
-    int | None, _option("--client-seed", help=CLIENT_SEED, panel=CLIENT)
-]
-OnlyClientSeed: TypeAlias = Annotated[
-    int | None, _option("--client-seed", "--seed", help=CLIENT_SEED, panel=CLIENT)
-]
 Config: TypeAlias = Annotated[
     str | None,
-    _option("--config", "-c", help="A YAML file or a packaged preset.", panel=ATTACK),
-]
-Determined: TypeAlias = Annotated[
-    bool | None,
-    _option(
-        "--determined/--no-determined",
-        help="Whether to say what each update determines, found or not; default yes.",
-        panel=SHOW,
+    typer.Option(
+        "--config", "-c", help="A YAML file or a packaged preset.", rich_help_panel=ATTACK
     ),
 ]
-Every: TypeAlias = Annotated[
-    int | None,
-    _option("--every", min=1, help="Iterations between lines and history rows.", panel=SHOW),
-]
-Quiet: TypeAlias = Annotated[
-    bool, _option("--quiet", "-q", help="No progress, only the end report.", panel=SHOW)
-]
-Json: TypeAlias = Annotated[
-    str | None,
-    _option("--json", help="Write the result as JSON; - is standard output.", panel=SHOW),
-]
-Save: TypeAlias = Annotated[
-    Path | None, _option("--save", help="Keep the run in a new folder.", panel=SHOW)
-]
-Debug: TypeAlias = Annotated[
-    bool, _option("--debug", help="A full traceback for errors.", panel=SHOW)
-]
 
 
-def resolve(name: str | None, given: dict[str, Any], settings: list[str] | None) -> RunConfig:
-    """The run's configuration: what is `given` on the command line over the YAML called `name`.
+@dataclass(frozen=True)
+class Given:
+    """What of a configuration stands on the command line.
 
-    Raises:
-        ConfigError: a key or value that is not valid, wherever it stands.
+    Attributes:
+        schema: the configuration.
+        values: by field; those not given are not there.
+        names: what the command line calls each of its fields.
     """
-    base = read_config(name) if name else {}
-    over = {key: value for key, value in given.items() if value is not None and value != []}
-    if "class_weights" in over:
-        over["class_weights"] = _numbers("--class-weights", over["class_weights"])
-    return RunConfig(**base).merged({**over, "options": parse_settings(settings or [])})
 
+    schema: type[BaseModel]
+    values: dict[str, Any]
+    names: Mapping[str, str]
 
-def _numbers(option: str, text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"{option} expects numbers as 1,2.5, got {text[:MOST]!r}") from error
+    def made(self, schema: type[Schema]) -> Schema:
+        """The configuration, all else its defaults.
 
+        Raises:
+            ConfigError: a value that is not valid.
+        """
+        return validated(schema, self.values, named=self.names)
 
-def parse_protocol(text: str | None) -> dict[str, Any] | None:
-    """A protocol given as `key=value,key=value`; None where there is none."""
-    return None if text is None else parse_settings(text.split(","), "--protocol")
+    def over(self, name: str | None, schema: type[Run]) -> Run:
+        """The configuration with what is given over the YAML file or preset called `name`.
 
-
-def parse_settings(settings: list[str], option: str = "--set") -> dict[str, Any]:
-    """Options given as `key=value`, the value read as YAML.
-
-    >>> parse_settings(["restarts=4", "distance=cosine"])
-    {'restarts': 4, 'distance': 'cosine'}
-    """
-    parsed = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"{option} expects key=value, got {setting[:MOST]!r}")
+        Raises:
+            ConfigError: a key or value that is not valid, wherever it stands.
+        """
+        packaged = preset_names() if schema is RunConfig else ()
+        base = schema.model_validate(read_config(name, schema, packaged) if name else {})
         try:
-            parsed[key.strip()] = parse_yaml(value)[0]
-        except yaml.YAMLError as error:
-            what = getattr(error, "problem", None) or "not text"
-            raise ConfigError(f"{option} {key}: cannot read {value[:MOST]!r}: {what}") from error
-    return parsed
+            options = parse_settings(self.values.get("options", ()))
+        except ValueError as error:
+            raise ConfigError(f"{self.names['options']}: {error}") from error
+        return base.merged({**self.values, "options": options}, self.names)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some fields of a configuration, as options of a command."""
+
+    schema: type[BaseModel]
+    options: dict[str, Option] = field(default_factory=dict)
+
+    def parameters(self) -> Iterator[inspect.Parameter]:
+        """Each as typer is told of a command's parameters."""
+        for name, option in self.options.items():
+            kind, told = _told(self.schema.model_fields[name])
+            shown = typer.Option(
+                *option.named(name),
+                rich_help_panel=option.group,
+                show_default=False,
+                **told(option),
+            )
+            yield inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[kind, shown],
+            )
+
+    def taken_from(self, values: dict[str, Any]) -> Given:
+        """What of this part is among a command's `values`, which lose it."""
+        own = {name: values.pop(name) for name in self.options}
+        names = {name: option.named(name)[0].split("/")[0] for name, option in self.options.items()}
+        given = {key: value for key, value in own.items() if value is not None and value != []}
+        return Given(self.schema, given, names)
+
+
+def of(
+    schema: type[BaseModel],
+    *,
+    only: Iterable[str] | None = None,
+    without: Iterable[str] = (),
+    also: Mapping[str, str] | None = None,
+) -> Part:
+    """The options of `schema` that a command takes.
+
+    Args:
+        schema: the configuration.
+        only: fields; all where not given.
+        without: fields left out.
+        also: another name of a field's option.
+    """
+    declared = options_of(schema)
+    wanted = set(declared if only is None else only) - set(without)
+    assert wanted | set(without) <= set(declared), "a field without an Option"
+    options = {name: option for name, option in declared.items() if name in wanted}
+    for name, more in (also or {}).items():
+        old = options[name]
+        options[name] = Option(old.help, old.group, (*old.named(name), more))
+    return Part(schema, options)
+
+
+def command(app: typer.Typer, **parts: Part) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the decorated function to `app` as a command that takes `parts` besides its own parameters.
+
+    The function gets, under the name of each part, what of it was given.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        own = inspect.signature(function, eval_str=True).parameters.values()
+        made = [parameter for part in parts.values() for parameter in part.parameters()]
+        kept = [p.replace(kind=p.KEYWORD_ONLY) for p in own if p.name not in parts]
+
+        def called(**values: Any) -> Any:
+            given = {name: part.taken_from(values) for name, part in parts.items()}
+            return function(**given, **values)
+
+        called.__doc__, called.__name__ = function.__doc__, function.__name__
+        called.__signature__ = inspect.Signature([*made, *kept])  # type: ignore[attr-defined]
+        called.__annotations__ = {p.name: p.annotation for p in (*made, *kept)}
+        app.command(cls=Grouped, context_settings={"max_content_width": 100})(called)
+        return function
+
+    return decorate
+
+
+class Grouped(TyperCommand):
+    """A command whose help lists its options under the headings of their groups."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, then the groups in their order, then what belongs to none."""
+        rows: dict[str, list[tuple[str, str]]] = {"Arguments": [], **{g: [] for g in GROUPS}}
+        rows["Options"] = []
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                group = getattr(parameter, "rich_help_panel", None) or "Options"
+                argument = parameter.param_type_name == "argument"
+                rows["Arguments" if argument else group].append(record)
+        for group, lines in rows.items():
+            if lines:
+                with formatter.section(group):
+                    formatter.write_dl(lines, col_max=34)
+
+
+def _told(field: FieldInfo) -> tuple[Any, Callable[[Option], dict[str, Any]]]:
+    """The type that typer reads, and what it shows; whether a value is valid the configuration says."""
+    inner, many = _inner(field.annotation)
+    if inner is bool:
+        return bool | None, lambda option: {"help": option.help}
+    bounds = _bounds([field.annotation, *field.metadata])
+    shown = (
+        "<" + "|".join(map(str, get_args(inner))) + ">" if get_origin(inner) is Literal else None
+    )
+    metavar = shown or _SHOWN.get(inner, "<path>" if inner.__name__ == "Path" else "<str>")
+    kind = list[str] | None if many else str | None
+    return kind, lambda option: {"help": f"{option.help}{bounds}", "metavar": metavar}
+
+
+def _inner(annotation: Any) -> tuple[Any, bool]:
+    """The type of one value, and whether there are many: int and True of `tuple[Seed, ...] | None`."""
+    origin, inside = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _inner(inside[0])
+    if origin is tuple:
+        return _inner(inside[0])[0], True
+    if origin is dict:
+        return str, True
+    if origin is Union or type(annotation).__name__ == "UnionType":
+        return _inner(next(each for each in inside if each is not type(None)))
+    return annotation, False
+
+
+def _bounds(parts: Iterable[Any]) -> str:
+    """The bounds among a field's types and marks, as ` [1<=x<=8]`."""
+    found = [(sign, limit) for sign, limit in _limits(parts) if limit < _UNSAID]
+    low = [(sign, limit) for sign, limit in found if sign[0] == ">"]
+    high = [f"{sign}{limit}" for sign, limit in found if sign[0] == "<"]
+    if low and high:
+        return f" [{low[0][1]}{low[0][0].replace('>', '<')}x{high[0]}]"
+    return "".join(f" [x{bound}]" for bound in [*(f"{sign}{limit}" for sign, limit in low), *high])
+
+
+def _limits(parts: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    for part in parts:
+        if isinstance(part, FieldInfo):
+            yield from _limits(part.metadata)
+        elif get_origin(part) is not None:
+            yield from _limits(get_args(part))
+        else:
+            marked = ((sign, getattr(part, name, None)) for name, sign in _SIGNS.items())
+            yield from ((sign, bound) for sign, bound in marked if bound is not None)

@@ -6,17 +6,17 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console, RenderableType
+from pydantic import BaseModel, ConfigDict
+from rich.console import RenderableType
 
 from textleak.core.errors import ConfigError
-from textleak.core.writing import check_writable, keep, print_text, write_text
+from textleak.core.option import SHOW, Option
+from textleak.core.writing import check_folder, check_writable, keep, print_text, write_text
 from textleak.report.terminal import escaped, failure, say, terminal
-from textleak.results.folder import RunFolder
 
 if TYPE_CHECKING:
     from textleak.report.screen import Mode
@@ -31,32 +31,40 @@ def complained(line: str) -> None:
     say(f"textleak: {line}", stderr=True)
 
 
-@dataclass
+class OutputOptions(BaseModel):
+    """Where a run is shown and written; `debug` is read before anything else is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    quiet: Annotated[bool, Option("No progress, only the end report.", SHOW, ("--quiet", "-q"))] = (
+        False
+    )
+    json_to: Annotated[
+        str | None, Option("Write the result as JSON; - is standard output.", SHOW, ("--json",))
+    ] = None
+    save: Annotated[Path | None, Option("Keep the run in a new folder.", SHOW)] = None
+    debug: Annotated[bool, Option("A full traceback for errors.", SHOW)] = False
+
+
 class Output:
     """The views and files of one run.
 
-    Attributes:
-        json: where the JSON goes; `-` is standard output, which then shows nothing else.
-        save: the folder that keeps the run.
-        quiet: no progress, only the end report.
+    Args:
+        options: where it is shown and written; JSON on standard output leaves nothing else there.
 
     Raises:
         ConfigError: a file or folder cannot be written.
     """
 
-    json: str | None = None
-    save: Path | None = None
-    quiet: bool = False
-    folder: RunFolder | None = field(init=False, default=None)
-    console: Console = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Check that everything can be written."""
+    def __init__(self, options: OutputOptions | None = None) -> None:
+        self.options = options or OutputOptions()
+        self.json, self.save = self.options.json_to, self.options.save
+        self.quiet = self.options.quiet
         self.console = terminal(stderr=self.json == STDOUT)
         if self.json is not None and self.json != STDOUT:
             check_writable(self.json)
         if self.save is not None:
-            self.folder = RunFolder(self.save)
+            check_folder(self.save, "config.json")
 
     @property
     def mode(self) -> Mode:

@@ -10,12 +10,13 @@ from pydantic import ValidationError
 
 from textleak.audit import PrivateText
 from textleak.client.reading import read_sentences
-from textleak.core.config import MOST, RunConfig, problem
+from textleak.core.config import RunConfig
 from textleak.core.consistency import check_fits, check_no_weights
 from textleak.core.errors import ConfigError, DataError, ModelError, UpdateError
 from textleak.core.feed import Feed
 from textleak.core.paths import is_folder
 from textleak.core.update import SharedUpdate, UpdateMetadata, shared_names
+from textleak.core.validation import MOST, problem
 from textleak.defences import Defences
 from textleak.models import TextModel
 from textleak.models.loading import KNOWN

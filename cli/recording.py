@@ -12,6 +12,7 @@ from textleak.core.update import SharedUpdate
 from textleak.report.final import outcome_view, summary_view
 from textleak.report.progress import Progress
 from textleak.report.screen import Screen
+from textleak.results.folder import RunFolder
 from textleak.results.header import RunHeader
 from textleak.results.history import History
 from textleak.results.pieces import Pieces
@@ -38,6 +39,7 @@ class Recording(Watcher):
         self.header = header
         self.pieces = pieces
         self.screen = Screen(output.console, Progress(header, pieces), output.mode, config.every)
+        self.folder = None if output.save is None else RunFolder(output.save)
         self.histories: list[History] = []
         self._count = 1
         self._unheard = 0  # updates before this one of which the folder holds no event
@@ -45,9 +47,8 @@ class Recording(Watcher):
 
     def start_folder(self) -> None:
         """Make the saved run's folder, once it is clear that there is a run."""
-        folder = self.output.folder
-        if folder is not None and not folder.started:
-            folder.start(self.header, self.config.model_dump(mode="json"), self.pieces)
+        if self.folder is not None and not self.folder.started:
+            self.folder.start(self.header, self.config.model_dump(mode="json"), self.pieces)
 
     def begin(
         self,
@@ -62,8 +63,8 @@ class Recording(Watcher):
         self._heard = False
         if update is not None:
             self.start_folder()
-            if self.output.folder is not None:
-                self.output.folder.begin(index, update)
+            if self.folder is not None:
+                self.folder.begin(index, update)
         truth = None
         if references is not None:
             truth = [self.pieces.frame.inner(ids) for ids in references]
@@ -73,8 +74,8 @@ class Recording(Watcher):
         """The attack said something."""
         self._heard = True
         self._catch_up()
-        if self.output.folder is not None:
-            self.output.folder.event(event)
+        if self.folder is not None:
+            self.folder.event(event)
         self.screen.event(event)
         match = self.screen.progress.token_match() if isinstance(event, Iteration) else None
         self.histories[-1].event(event, match)
@@ -98,14 +99,14 @@ class Recording(Watcher):
         """Complete the saved run."""
         self.start_folder()
         self._catch_up()
-        if self.output.folder is not None:
-            self.output.folder.finish(record, self.pieces)
+        if self.folder is not None:
+            self.folder.finish(record, self.pieces)
 
     def _catch_up(self) -> None:
         """Let every update have a start in the folder, by which a replay counts them."""
-        if self.output.folder is not None:
+        if self.folder is not None:
             for _ in range(self._unheard):
-                self.output.folder.event(Started(attack=self.header.attack))
+                self.folder.event(Started(attack=self.header.attack))
         self._unheard = 0
 
 
@@ -127,5 +128,5 @@ def conduct(
             return INTERRUPTED
         return SOME_FAILED if outcome.failures else 0
     finally:
-        if output.folder is not None:
-            output.folder.close()
+        if recording.folder is not None:
+            recording.folder.close()

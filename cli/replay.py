@@ -8,27 +8,33 @@ from typing import Annotated
 
 import typer
 
-from . import options as o
-from .output import Output
+from textleak.core.config import RunConfig
 
-app = typer.Typer(add_completion=False)
+from .options import Given, command, of
+from .output import Output, OutputOptions
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command()
+@command(
+    app,
+    given=of(RunConfig, only=("every",)),
+    shown=of(OutputOptions, only=("quiet", "debug")),
+)
 def replay(
+    given: Given,
+    shown: Given,
     folder: Annotated[Path, typer.Argument(help="A folder that --save wrote.")],
     speed: Annotated[
         float, typer.Option(min=0, help="2 is twice as fast; 0 does not wait at all.")
     ] = 1.0,
-    every: o.Every = None,
-    quiet: o.Quiet = False,
-    debug: o.Debug = False,
 ) -> int:
     """Show a saved run again, as fast as asked."""
     from textleak.report.replaying import show_again
     from textleak.results.folder import SavedRun
 
     run = SavedRun(folder)
-    output = Output(quiet=quiet)
-    show_again(run, output.console, output.mode, every or run.every, speed, time.sleep)
+    output = Output(shown.made(OutputOptions))
+    every = given.made(RunConfig).every if given.values else run.every
+    show_again(run, output.console, output.mode, every, speed, time.sleep)
     return 0

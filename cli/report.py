@@ -10,14 +10,15 @@ import typer
 from textleak.core.writing import check_writable
 from textleak.report.terminal import say
 
-from . import options as o
-from .output import Output, complained
+from .options import Given, command, of
+from .output import Output, OutputOptions, complained
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command()
+@command(app, shown=of(OutputOptions, only=("debug",)))
 def report(
+    shown: Given,
     folder: Annotated[Path, typer.Argument(help="The folder of an audit, finished or not.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder; default FOLDER/report.")
@@ -25,7 +26,6 @@ def report(
     compare: Annotated[
         Path | None, typer.Option(help="The folder of another audit to compare with.")
     ] = None,
-    debug: o.Debug = False,
 ) -> int:
     """Write report.html (one file, no network), report.md, CSV tables and plots as SVG and PNG."""
     target = output or folder / "report"

@@ -10,10 +10,10 @@ import torch
 from pydantic import ValidationError
 
 from textleak.audit.setup import checked_device
-from textleak.core.config import problem
 from textleak.core.cores import threads_for
 from textleak.core.errors import ConfigError, DataError, UpdateError
 from textleak.core.update import ImageRecipe, SharedUpdate, UpdateMetadata
+from textleak.core.validation import problem
 from textleak.vision.audit import UNKNOWN
 from textleak.vision.batch import ImageBatch
 from textleak.vision.client import PrivateImages

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from textleak.audit.setup import checked_device
-from textleak.core.config import validated
 from textleak.core.cores import threads_for
 from textleak.core.errors import ConfigError, unknown
 from textleak.core.events import Event
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate
+from textleak.core.validation import validated
 from textleak.defences import Defences
 from textleak.results.header import RunHeader, versions
 from textleak.vision.attacks import IMAGE_ATTACKS, ImageAttack
@@ -30,12 +29,9 @@ from textleak.vision.report.record import image_record
 from textleak.vision.report.screen import ImageScreen
 from textleak.vision.report.views import final_view, gallery
 
-from .config_file import read_config
-from .options import parse_settings
 from .output import Output
 
 INTERRUPTED = 130
-SOURCES = ("image", "data", "dataset", "split")
 
 
 @dataclass(frozen=True)
@@ -48,22 +44,6 @@ class ImageRun:
     attack: ImageAttack[Any]
     private: PrivateImages | None
     update: SharedUpdate
-
-
-def resolve(file: Path | None, given: dict[str, Any], settings: list[str] | None) -> ImageRunConfig:
-    """The run's configuration: what is `given` on the command line over the YAML at `file`.
-
-    Pictures given replace those of the file, its labels with them.
-
-    Raises:
-        ConfigError: a key or value that is not valid, wherever it stands.
-    """
-    base = {} if file is None else read_config(str(file), ImageRunConfig, ())
-    over = {key: value for key, value in given.items() if value is not None}
-    if over.keys() & set(SOURCES):
-        base = {key: value for key, value in base.items() if key not in (*SOURCES, "labels")}
-    options = {**base.get("options", {}), **parse_settings(settings or [])}
-    return validated(ImageRunConfig, {**base, **over, "options": options})
 
 
 def prepare(config: ImageRunConfig) -> ImageRun:
@@ -140,9 +120,9 @@ def header_of(
     )
 
 
-def conduct(output: Output, run: ImageRun, save: Path | None) -> int:
+def conduct(output: Output, run: ImageRun) -> int:
     """Attack with everything watching, write what was asked for, return the exit code."""
-    folder = None if save is None else ImageRunFolder(save)
+    folder = None if output.save is None else ImageRunFolder(output.save)
     truth = None if run.private is None else run.private.batch.pixels.cpu()
     progress = ImageProgress(run.header, truth)
     history = ImageHistory(run.config.every)

@@ -128,7 +128,7 @@ def test_a_budget_that_is_spent_is_said_and_the_other_updates_are_attacked(
     assert "stopped by its budget of 100 s or 6 evaluations" in data["warnings"][0]
     refused = attack("--sentence", TEXT, "--time-limit", 0)
     assert refused.code == 2
-    assert "time_limit: input should be greater than 0" in refused.err
+    assert "--time-limit: input should be greater than 0" in refused.err
 
 
 def test_an_interruption_before_anything_was_found(attack: Textleak) -> None:

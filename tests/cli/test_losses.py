@@ -58,9 +58,13 @@ def test_a_loss_goes_with_the_update(
 @pytest.mark.parametrize(
     ("arguments", "label", "match"),
     [
-        (["--task=classification", "--class-weights=1,x"], 0, "--class-weights expects numbers"),
+        (
+            ["--task=classification", "--class-weights=1,x"],
+            0,
+            "--class-weights: input should be a valid number",
+        ),
         (["--task=classification", "--class-weights=1,2"], 0, "expected 3 class weights, got 2"),
-        (["--task=classification", "--label-smoothing=1"], 0, "label_smoothing: "),
+        (["--task=classification", "--label-smoothing=1"], 0, "--label-smoothing: "),
         (["--task=mlm", "--class-weights=1,2,3"], 0, "class weights do not apply"),
         (["--task=multi-label"], "x", "texts.jsonl:1: expected a list of whole numbers"),
         (["--task=regression"], "x", "texts.jsonl:1: expected a number or a list of them"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from textleak_cli.config_file import preset_names, read_config
-from textleak_cli.options import resolve
+from textleak_cli.options import Given
 
 from textleak import __version__
 from textleak.core.config import RunConfig
@@ -63,7 +63,7 @@ def test_list_names_everything(textleak: Textleak) -> None:
 def test_every_preset_is_valid_and_names_text(name: str) -> None:
     from textleak.attacks import ATTACKS
 
-    config = resolve(name, {}, [])
+    config = Given(RunConfig, {}, {}).over(name, RunConfig)
     assert config.attack in ATTACKS
     assert config.sentences or config.file
 
@@ -71,8 +71,8 @@ def test_every_preset_is_valid_and_names_text(name: str) -> None:
 def test_the_command_line_goes_over_yaml_goes_over_defaults() -> None:
     base = read_config("dlg-paper")
     assert base["model"] == "bert-mini"
-    given = dict(model="bert-tiny", sentences=["a"], seed=None)
-    config = resolve("dlg-paper", given, ["restarts=2"])
+    given = dict(model="bert-tiny", sentences=["a"], options=["restarts=2"])
+    config = Given(RunConfig, given, {}).over("dlg-paper", RunConfig)
     assert (config.attack, config.model, config.seed) == ("dlg-paper", "bert-tiny", 0)
     assert config.sentences == ("a",)
     assert config.options == {"restarts": 2}
@@ -84,5 +84,6 @@ def test_sentences_given_replace_a_file_of_the_preset() -> None:
 
 
 def test_set_values_are_read_as_yaml() -> None:
-    config = resolve(None, {}, ["a=3", "b=1.0e-3", "c=true", "d=cosine", "e=[1, 2]", "f="])
+    settings = ["a=3", "b=1.0e-3", "c=true", "d=cosine", "e=[1, 2]", "f="]
+    config = Given(RunConfig, {"options": settings}, {}).over(None, RunConfig)
     assert config.options == {"a": 3, "b": 1e-3, "c": True, "d": "cosine", "e": [1, 2], "f": None}

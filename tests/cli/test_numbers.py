@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from textleak_cli.config_file import read_config
-from textleak_cli.options import parse_settings
+from textleak_cli.options import Given
 
 from textleak.attacks import ATTACKS
+from textleak.core.config import RunConfig
 from textleak.core.errors import ConfigError
 from textleak.core.registry import Registry
 from textleak.core.yaml_source import YamlSource
@@ -37,12 +38,12 @@ def refused(outcome: Any, match: str) -> None:
 @pytest.mark.parametrize(
     ("more", "match"),
     [
-        (("--seed", 2**63), "seed: input should be less than 9223372036854775808"),
-        (("--seed", "-1"), "seed: input should be greater than or equal to 0"),
-        (("--weights-seed", 2**64), "weights_seed: input should be less than"),
-        (("--threads", 10**12), "'--threads': Input should be less than or equal to 1024"),
-        (("--num-labels", 10**8), "num_labels: input should be less than or equal to 65536"),
-        (("--class", 2**70), "classes.0: expected a whole number of at most 64 bits"),
+        (("--seed", 2**63), "--seed: input should be less than 9223372036854775808"),
+        (("--seed", "-1"), "--seed: input should be greater than or equal to 0"),
+        (("--weights-seed", 2**64), "--weights-seed: input should be less than"),
+        (("--threads", 10**12), "--threads: input should be less than or equal to 1024"),
+        (("--num-labels", 10**8), "--num-labels: input should be less than or equal to 65536"),
+        (("--class", 2**70), "--class: expected a whole number of at most 64 bits"),
         (("--device", "meta"), "unknown device 'meta' (known: cpu, cuda, mps, xpu)"),
         (("--device", "hpu"), "unknown device 'hpu'"),
         (("--device", "cpu:x"), "no device 'cpu:x' here"),
@@ -54,7 +55,7 @@ def refused(outcome: Any, match: str) -> None:
         (("--set", "delay=.inf"), "expected a finite number"),
         (("--set", "delay=nan"), "delay: expected a finite number, got nan"),
         (("--set", "wrong=&a [*a]"), "'a' holds itself"),
-        (("--mask-rate", "nan"), "mask_rate: input should be"),
+        (("--mask-rate", "nan"), "--mask-rate: input should be"),
         (("--defence", "gaussian:std=!!timestamp x"), "option of gaussian: std: input should be"),
         (("--defence", f"gaussian:std={LONG}"), "option of gaussian: std: input should be a fin"),
         (("--defence", f"gaussian:std={DEEP}"), "option of gaussian: std: input should be a val"),
@@ -146,9 +147,10 @@ def test_any_configuration_is_read_or_refused(tmp_path: Path, data: dict[str, An
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=8), YAML | scalars.map(str))
 def test_any_setting_is_read_or_refused(key: str, value: str) -> None:
+    given = Given(RunConfig, {"options": [f"{key}={value}"]}, {"options": "--set"})
     said = "--set"
     try:
-        assert len(parse_settings([f"{key}={value}"])) == 1
+        assert len(given.over(None, RunConfig).options) == 1
     except ConfigError as error:
         said = str(error)
     assert said.startswith("--set")

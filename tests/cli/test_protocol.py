@@ -64,9 +64,12 @@ def test_the_same_in_yaml(
     ("protocol", "said"),
     [
         ("steps=2", "local steps need their learning rate: give lr"),
-        ("lr=0.1,optimiser=sgd", "unknown key of protocol 'optimiser'; did you mean 'optimizer'?"),
+        (
+            "lr=0.1,optimiser=sgd",
+            "unknown key of --protocol 'optimiser'; did you mean 'optimizer'?",
+        ),
         ("lr=0.1,optimizer=adamw", "'sgd'"),
-        ("lr", "--protocol expects key=value"),
+        ("lr", "--protocol: expected key=value"),
         ("lr=-1", "greater than 0"),
     ],
 )

@@ -16,10 +16,11 @@ from textleak.audit.run import NO_WATCHER, AttackCall, PrivateText, Watcher, aud
 from textleak.audit.score import frame_of
 from textleak.client import Client, ClientOptions
 from textleak.client.reading import in_batches, read_sentences
-from textleak.core.config import RunConfig, validated
+from textleak.core.config import RunConfig
 from textleak.core.cores import threads_for
 from textleak.core.errors import ConfigError, DataError, unknown
 from textleak.core.update import UpdateMetadata
+from textleak.core.validation import validated
 from textleak.defences import Defences
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.models.loading import default_task

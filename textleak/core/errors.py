@@ -37,6 +37,14 @@ def unknown(kind: str, got: str, known: Iterable[str]) -> str:
     "unknown attack 'dgl'; did you mean 'dlg'? (known: dlg, subspace)"
     """
     names = list(known)
-    close = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"unknown {kind} {got!r}{hint} (known: {', '.join(names)})"
+    return f"unknown {kind} {got!r}{nearest(got, names)} (known: {', '.join(names)})"
+
+
+def nearest(got: str, known: Iterable[str]) -> str:
+    """A hint at the known name that is nearest to `got`, or nothing.
+
+    >>> nearest("jiont", ["joint", "known"]), nearest("x", ["joint"])
+    ("; did you mean 'joint'?", '')
+    """
+    close = difflib.get_close_matches(got, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -23,7 +23,7 @@ class Feed(BaseModel):
         max_length: tokens that a text is cut to, or that a packed row has; the model's own where None.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     pairs: bool = False
     packed: bool = False

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from textleak.core.bounds import MOST_CLASSES
 
+
+def _listed(value: Any) -> Any:
+    values = value if isinstance(value, list | tuple) else [value]
+    return [
+        part for each in values for part in (each.split(",") if isinstance(each, str) else [each])
+    ]
+
+
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Weights = Annotated[tuple[Weight, ...], Field(min_length=1, max_length=MOST_CLASSES)]
+Weights = Annotated[
+    tuple[Weight, ...],
+    Field(min_length=1, max_length=MOST_CLASSES),
+    BeforeValidator(_listed),  # a line of them, as 1,2.5,1, stands for the list
+]
 Reduction = Literal["mean", "sum"]
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 
@@ -23,7 +35,7 @@ class LossOptions(BaseModel):
         weights: of each class of a cross-entropy; the mean is then weighted.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     reduction: Reduction = "mean"
     smoothing: Smoothing = 0.0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from textleak.core.bounds import MOST_STEPS, Count
+from textleak.core.written import parse_settings
 
 
 class Protocol(BaseModel):
@@ -24,7 +25,7 @@ class Protocol(BaseModel):
         dropout: the rate of dropout.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     lr: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
@@ -56,3 +57,10 @@ class Protocol(BaseModel):
         if self.clip is not None:
             said.append(f"clip:norm={self.clip}")
         return (*said, self.precision) if self.precision else tuple(said)
+
+
+def _written(value: Any) -> Any:
+    return parse_settings(value.split(",")) if isinstance(value, str) else value
+
+
+StatedProtocol = Annotated[Protocol, BeforeValidator(_written)]  # or a line of `key=value,…`

@@ -28,7 +28,7 @@ class ThreatModel(BaseModel):
         withheld: which of those are not shared after all, in words; their gradients are missing.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     batch_size: bool = True
     lengths: bool = True

@@ -14,7 +14,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from textleak.core.bounds import MOST_DEFENCES, MOST_PIXELS, MOST_STEPS, Classes, Seed
-from textleak.core.config import problem
 from textleak.core.consistency import contradiction
 from textleak.core.errors import ConfigError, DataError, UpdateError
 from textleak.core.feed import Feed
@@ -24,6 +23,7 @@ from textleak.core.privacy import PrivacyGuarantee
 from textleak.core.task_names import TaskName
 from textleak.core.threat_model import ThreatModel
 from textleak.core.training_plan import LocalSteps
+from textleak.core.validation import problem
 from textleak.core.writing import write_with
 
 HEADER_KEY = "textleak"

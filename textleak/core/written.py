@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
-from textleak.core.config import Schema, validated
 from textleak.core.errors import ConfigError, unknown
+from textleak.core.validation import MOST, Schema, validated
 from textleak.core.yaml_values import parse_yaml
 
 
@@ -41,3 +42,25 @@ def _value(text: str) -> Any:
         return parse_yaml(text)[0]
     except yaml.YAMLError:
         return text
+
+
+def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """Options given one by one as `key=value`, the value read as YAML.
+
+    >>> parse_settings(["restarts=4", "distance=cosine"])
+    {'restarts': 4, 'distance': 'cosine'}
+
+    Raises:
+        ValueError: one that is not written so.
+    """
+    parsed = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key.strip():
+            raise ValueError(f"expected key=value, got {setting[:MOST]!r}")
+        try:
+            parsed[key.strip()] = parse_yaml(value)[0]
+        except yaml.YAMLError as error:
+            what = getattr(error, "problem", None) or "not text"
+            raise ValueError(f"{key}: cannot read {value[:MOST]!r}: {what}") from error
+    return parsed

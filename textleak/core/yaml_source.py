@@ -10,8 +10,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from textleak.core.bounds import unfit
-from textleak.core.config import problem
 from textleak.core.errors import ConfigError
+from textleak.core.validation import problem
 from textleak.core.yaml_values import parse_yaml
 
 Schema = TypeVar("Schema", bound=BaseModel)

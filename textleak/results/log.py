@@ -11,9 +11,10 @@ from typing import Any, Literal, cast
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from textleak.core.config import RunConfig, problem
+from textleak.core.config import RunConfig
 from textleak.core.errors import ConfigError
 from textleak.core.paths import is_file
+from textleak.core.validation import problem
 from textleak.core.writing import write_bytes
 from textleak.results.cell import Cell
 from textleak.results.record import RunRecord

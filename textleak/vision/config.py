@@ -1,93 +1,76 @@
-"""One validated object that says everything about a run on images."""
+"""One validated object that says everything about a run on images; naming it loads no torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from textleak.core.bounds import Classes, Count, Pixels, Seed, Threads
-from textleak.core.budget import Budget
-from textleak.vision.data import ImageDataOptions, LoadedImages
-from textleak.vision.models import ImageModelOptions
+from textleak.core.bounds import Classes, Pixels
+from textleak.core.option import ATTACK, CLIENT, IMAGES, MODEL, Option
+from textleak.core.run_options import RunOptions
+
+if TYPE_CHECKING:
+    from textleak.vision.data import ImageDataOptions, LoadedImages
+    from textleak.vision.models import ImageModelOptions
 
 FEWEST_CLASSES = 10  # of a model for pictures that have no classes, or one only
+Initial = Literal["auto", "uniform", "default"]
 
 
-class ImageRunConfig(BaseModel):
-    """What is attacked, how, and what the attacker is granted.
+class ImageRunConfig(RunOptions):
+    """What is attacked, how, and what the attacker is granted. Each field's `Option` says what it is.
 
-    Attributes:
-        image: a picture file; or
-        data: a folder or parquet file; or
-        dataset: a data set's name.
-        split: of the data set.
-        index: the first picture.
-        batch_size: how many.
-        size: what they are scaled to.
-        labels: their classes; the data's own, or drawn by the client, where not given.
-        model: the classifier's name.
-        classes: how many it tells apart; the data's own number where not given.
-        init: how random weights are drawn.
-        weights_seed: seeds them.
-        activation: `keep`, or the smooth activation to put in.
-        device: where it all runs.
-        threads: threads for torch.
-        defences: what the client does to its gradients, as `name:key=value`.
-        share: shell patterns of the parameters whose gradients are shared.
-        labels_known: the labels are granted to the attacker.
-        attack: the attack's name.
-        options: its options.
-        time_limit: seconds that the attack may take; then its best so far counts.
-        max_evaluations: candidate gradients that it may evaluate, likewise.
-        seed: seeds the attack.
-        client_seed: seeds the classes drawn and the defences; the operating system's where not given.
-            Noise from a known seed protects nothing.
-        every: iterations between plain lines.
+    Exactly one of `image`, `data` and `dataset` is given.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    SOURCES: ClassVar[tuple[str, ...]] = ("image", "data", "dataset", "split")
+    WITH_SOURCE: ClassVar[tuple[str, ...]] = ("labels",)
 
-    image: Path | None = None
-    data: Path | None = None
-    dataset: str | None = None
-    split: str | None = None
-    index: int = Field(default=0, ge=0)
-    batch_size: int = Field(default=1, ge=1)
-    size: Pixels | None = None
-    labels: tuple[int, ...] | None = None
-    model: str = "lenet"
-    classes: Classes | None = None
-    init: Literal["auto", "uniform", "default"] = "auto"
-    weights_seed: Seed = 0
-    activation: str = "keep"
-    device: str = "cpu"
-    threads: Threads | None = None
-    defences: tuple[str, ...] = ()
-    share: tuple[str, ...] = ("*",)
-    labels_known: bool = False
-    attack: str = "dlg"
-    options: dict[str, Any] = {}
-    time_limit: float | None = Field(default=None, gt=0)
-    max_evaluations: Count | None = None
-    seed: Seed = 0
-    client_seed: Seed | None = None
-    every: int = Field(default=10, ge=1)
-
-    @property
-    def budget(self) -> Budget:
-        """What the attack may spend."""
-        return Budget(self.time_limit, self.max_evaluations)
+    image: Annotated[Path | None, Option("A private picture file.", IMAGES)] = None
+    data: Annotated[
+        Path | None, Option("A folder (a subfolder a class) or a parquet file.", IMAGES)
+    ] = None
+    dataset: Annotated[
+        str | None, Option("mnist, cifar10, cifar100, svhn, lfw, or a Hub id.", IMAGES)
+    ] = None
+    split: Annotated[str | None, Option("Of the dataset; default test.", IMAGES)] = None
+    index: Annotated[int, Field(ge=0), Option("The first picture; default 0.", IMAGES)] = 0
+    batch_size: Annotated[
+        int, Field(ge=1), Option("Pictures in the update; default 1.", IMAGES)
+    ] = 1
+    size: Annotated[Pixels | None, Option("Cut to a square and scale to N×N pixels.", IMAGES)] = (
+        None
+    )
+    labels: Annotated[
+        tuple[int, ...] | None,
+        Option("A picture's class; repeat. Else the data's, or drawn.", IMAGES, ("--label",)),
+    ] = None
+    model: Annotated[
+        str, Option("A network (textleak list image-models), or a Hub id.", MODEL, ("-m",))
+    ] = "lenet"
+    classes: Annotated[Classes | None, Option("Classes told apart; default the data's.", MODEL)] = (
+        None
+    )
+    init: Annotated[
+        Initial, Option("Of random weights: uniform(-0.5, 0.5) or torch's default.", MODEL)
+    ] = "auto"
+    labels_known: Annotated[bool, Option("Grant the labels to the attacker.", CLIENT)] = False
+    attack: Annotated[str, Option("See textleak list image-attacks.", ATTACK, ("-a",))] = "dlg"
 
     @property
     def images(self) -> ImageDataOptions:
         """Which pictures."""
+        from textleak.vision.data import ImageDataOptions
+
         own = set(ImageDataOptions.model_fields)
         return ImageDataOptions(**{key: getattr(self, key) for key in own})
 
     def classifier(self, images: LoadedImages, device: str) -> ImageModelOptions:
         """Which classifier, for these pictures."""
+        from textleak.vision.models import ImageModelOptions
+
         return ImageModelOptions(
             name=self.model,
             weights_seed=self.weights_seed,
