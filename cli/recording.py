@@ -2,73 +2,87 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 from textleak.audit import Audit, BatchResult, Watcher
 from textleak.audit.record import batch_record, run_record, sequence_record
+from textleak.audit.result import BaseAudit
 from textleak.core.config import RunConfig
 from textleak.core.events import Event, Iteration, Started
+from textleak.core.image_config import ImageRunConfig
 from textleak.core.update import SharedUpdate
-from textleak.report.final import outcome_view, summary_view
-from textleak.report.progress import Progress
-from textleak.report.screen import Screen
+from textleak.report.views import TextViews, Views
 from textleak.results.folder import RunFolder
 from textleak.results.header import RunHeader
 from textleak.results.history import History
-from textleak.results.pieces import Pieces
-from textleak.results.record import RunRecord
+from textleak.results.pieces import Legend, Pieces
+from textleak.results.record import OutcomeRecord, RunRecord
 
 from .output import INTERRUPTED, SOME_FAILED, Output
 
+ResultT = TypeVar("ResultT")
+AuditT = TypeVar("AuditT", bound=BaseAudit[Any])
 
-class Recording(Watcher):
+
+class Recording(Watcher, ABC, Generic[ResultT, AuditT]):
     """Passes every step of an audit on to the screen, the history and the saved folder.
 
     Args:
         output: where the run is shown and written.
         config: the run's configuration.
         header: what it assumes.
-        pieces: names of token ids.
+        views: how it is shown.
+        legend: what its folder keeps for a replay.
     """
 
     def __init__(
-        self, output: Output, config: RunConfig, header: RunHeader, pieces: Pieces
+        self,
+        output: Output,
+        config: RunConfig | ImageRunConfig,
+        header: RunHeader,
+        views: Views[Any, Any, Any],
+        legend: Legend,
     ) -> None:
-        self.output = output
-        self.config = config
-        self.header = header
-        self.pieces = pieces
-        self.screen = Screen(output.console, Progress(header, pieces), output.mode, config.every)
+        self.output, self.config, self.header = output, config, header
+        self.views, self.legend = views, legend
+        self.screen = views.screen
         self.folder = None if output.save is None else RunFolder(output.save)
-        self.histories: list[History] = []
+        self.index = -1
         self._count = 1
         self._unheard = 0  # updates before this one of which the folder holds no event
         self._heard = True
 
+    @abstractmethod
+    def truth(self, truth: Any) -> Any:
+        """The truth as the progress takes it."""
+
+    @abstractmethod
+    def note(self, event: Event) -> None:
+        """Keep what the history needs of an event that the screen has heard."""
+
+    @abstractmethod
+    def records(self, result: ResultT) -> tuple[list[Any], Any]:
+        """The records of an update's sentences or images, and of the update."""
+
+    @abstractmethod
+    def record(self, audit: AuditT) -> OutcomeRecord:
+        """The record of the whole run."""
+
     def start_folder(self) -> None:
         """Make the saved run's folder, once it is clear that there is a run."""
         if self.folder is not None and not self.folder.started:
-            self.folder.start(self.header, self.config.model_dump(mode="json"), self.pieces)
+            self.folder.start(self.header, self.config.model_dump(mode="json"), self.legend)
 
-    def begin(
-        self,
-        index: int,
-        count: int,
-        update: SharedUpdate | None,
-        references: list[list[int]] | None,
-    ) -> None:
+    def begin(self, index: int, count: int, update: SharedUpdate | None, truth: Any) -> None:
         """Another update is about to be attacked."""
-        self._count = count
-        self.histories.append(History(self.config.every))
-        self._heard = False
+        self.index, self._count, self._heard = index, count, False
         if update is not None:
             self.start_folder()
             if self.folder is not None:
                 self.folder.begin(index, update)
-        truth = None
-        if references is not None:
-            truth = [self.pieces.frame.inner(ids) for ids in references]
-        self.screen.begin(index, count, truth)
+        self.screen.begin(index, count, self.truth(truth))
 
     def event(self, event: Event) -> None:
         """The attack said something."""
@@ -77,30 +91,22 @@ class Recording(Watcher):
         if self.folder is not None:
             self.folder.event(event)
         self.screen.event(event)
-        match = self.screen.progress.token_match() if isinstance(event, Iteration) else None
-        self.histories[-1].event(event, match)
+        self.note(event)
 
-    def scored(self, result: BatchResult) -> None:
-        """The update has been attacked and scored: show its sentences."""
+    def scored(self, result: ResultT) -> None:
+        """The update has been attacked and scored: show what it came to."""
         self._unheard += not self._heard
-        sequences = [sequence_record(s) for s in result.sequences]
-        view = outcome_view(
-            sequences,
-            batch_record(result, self.histories[-1].rows),
-            self.pieces,
-            index=len(self.histories) - 1,
-            count=self._count,
-            history=self.screen.mode != "quiet",
-        )
+        parts, update = self.records(result)
+        view = self.views.outcome(parts, update, index=self.index, count=self._count)
         self.screen.stop()
         self.output.console.print(view)
 
-    def finish(self, record: RunRecord) -> None:
+    def finish(self, record: OutcomeRecord) -> None:
         """Complete the saved run."""
         self.start_folder()
         self._catch_up()
         if self.folder is not None:
-            self.folder.finish(record, self.pieces)
+            self.folder.finish(record)
 
     def _catch_up(self) -> None:
         """Let every update have a start in the folder, by which a replay counts them."""
@@ -108,6 +114,53 @@ class Recording(Watcher):
             for _ in range(self._unheard):
                 self.folder.event(Started(attack=self.header.attack))
         self._unheard = 0
+
+    def conduct(self, audit: Callable[[Watcher], AuditT]) -> int:
+        """Run `audit` with everything watching it, write what was asked for, return the exit code."""
+        try:
+            with self.screen:
+                outcome = audit(self)
+            record = self.record(outcome)
+            self.output.deliver(
+                record.to_json(), [self.views.summary(record)], lambda: self.finish(record)
+            )
+            if outcome.interrupted:
+                return INTERRUPTED
+            return SOME_FAILED if outcome.failures else 0
+        finally:
+            if self.folder is not None:
+                self.folder.close()
+
+
+class TextRecording(Recording[BatchResult, Audit]):
+    """The recording of a run on text."""
+
+    def __init__(
+        self, output: Output, config: RunConfig, header: RunHeader, pieces: Pieces
+    ) -> None:
+        views = TextViews(header, pieces, output.console, output.mode, config.every)
+        super().__init__(output, config, header, views, pieces)
+        self.pieces, self.progress = pieces, views.screen.progress
+        self.histories: list[History] = []
+
+    def truth(self, truth: list[list[int]] | None) -> list[list[int]] | None:
+        """The true ids without special tokens."""
+        self.histories.append(History(self.config.every))
+        return None if truth is None else [self.pieces.frame.inner(ids) for ids in truth]
+
+    def note(self, event: Event) -> None:
+        """Keep the texts of an iteration, with how many tokens are right."""
+        match = self.progress.token_match() if isinstance(event, Iteration) else None
+        self.histories[-1].event(event, match)
+
+    def records(self, result: BatchResult) -> tuple[list[Any], Any]:
+        """The records of an update's sentences, and of the update."""
+        sequences = [sequence_record(sequence) for sequence in result.sequences]
+        return sequences, batch_record(result, self.histories[-1].rows)
+
+    def record(self, audit: Audit) -> RunRecord:
+        """The record of the whole run."""
+        return run_record(self.header, audit, [history.rows for history in self.histories])
 
 
 def conduct(
@@ -117,16 +170,5 @@ def conduct(
     pieces: Pieces,
     audit: Callable[[Watcher], Audit],
 ) -> int:
-    """Run `audit` with everything watching it, write what was asked for, return the exit code."""
-    recording = Recording(output, config, header, pieces)
-    try:
-        with recording.screen:
-            outcome = audit(recording)
-        record = run_record(header, outcome, [history.rows for history in recording.histories])
-        output.deliver(record.to_json(), [summary_view(record)], lambda: recording.finish(record))
-        if outcome.interrupted:
-            return INTERRUPTED
-        return SOME_FAILED if outcome.failures else 0
-    finally:
-        if recording.folder is not None:
-            recording.folder.close()
+    """Run `audit` on text with everything watching it; see `Recording.conduct`."""
+    return TextRecording(output, config, header, pieces).conduct(audit)

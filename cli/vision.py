@@ -7,19 +7,21 @@ from typing import Annotated
 
 import typer
 
+from textleak.core.image_config import ImageRunConfig
 from textleak.core.writing import check_writable
-from textleak.vision.config import ImageRunConfig
 
+from . import replay
 from .options import Config, Given, command, of
 from .output import Output, OutputOptions
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-_ATTACKERS = ("attack", "options", "time_limit", "max_evaluations", "seed", "every")
+_ATTACKERS = ("count", "attack", "options", "time_limit", "max_evaluations", "seed", "every")
 _CLIENTS = (
     "image",
     "data",
     "dataset",
     "split",
+    "count",
     "size",
     "defences",
     "client_seed",
@@ -39,10 +41,27 @@ def attack(given: Given, shown: Given, config: Config = None) -> int:
     run = given.over(config, ImageRunConfig)
     output = Output(shown.made(OutputOptions))
     with output.busy("loading …"):
-        from .vision_run import conduct, prepare
+        from textleak.vision.audit import audit_images
+        from textleak.vision.setup import build_attack, run_header, sharing
 
-        prepared = prepare(run)
-    return conduct(output, prepared)
+        from .vision_recording import conduct
+
+        chosen = build_attack(run)
+        shared = sharing(run)
+    header = run_header("vision attack", run, shared.model, chosen, notes=shared.notes)
+    return conduct(
+        output,
+        run,
+        header,
+        lambda watcher: audit_images(
+            shared.model,
+            chosen,
+            shared.exchanges,
+            seed=run.seed,
+            budget=run.budget,
+            watcher=watcher,
+        ),
+    )
 
 
 @command(
@@ -62,11 +81,14 @@ def capture(
     run = given.over(config, ImageRunConfig)
     check_writable(output)
     with Output().busy("loading …"):
-        from . import vision_run
+        from textleak.vision.setup import sharing
+
         from .capture import write
 
-        shared = vision_run.share(run)
-    write(output, shared.update, "image", run.client_seed)
+        shared = sharing(run.merged({"count": None}))
+        (client, private), *_ = shared.clients
+        update = client.share(private)
+    write(output, update, "image", run.client_seed)
     return 0
 
 
@@ -90,8 +112,27 @@ def invert(
     run = given.over(config, ImageRunConfig)
     output = Output(shown.made(OutputOptions))
     with output.busy(f"reading {update} …"):
-        from .vision_received import prepare
-        from .vision_run import conduct
+        from textleak.vision.audit import audit_images
+        from textleak.vision.setup import run_header
 
-        prepared = prepare(update, run, shape, reference)
-    return conduct(output, prepared)
+        from .vision_received import prepare
+        from .vision_recording import conduct
+
+        read = prepare(update, run, shape, reference)
+    header = run_header("vision invert", read.config, read.model, read.attack, received=read.update)
+    return conduct(
+        output,
+        read.config,
+        header,
+        lambda watcher: audit_images(
+            read.model,
+            read.attack,
+            [(lambda: read.update, read.private)],
+            seed=run.seed,
+            budget=run.budget,
+            watcher=watcher,
+        ),
+    )
+
+
+app.add_typer(replay.app)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +12,45 @@ from pydantic import ValidationError
 from textleak.audit.setup import checked_device
 from textleak.core.cores import threads_for
 from textleak.core.errors import ConfigError, DataError, UpdateError
+from textleak.core.image_config import ImageRunConfig
 from textleak.core.update import ImageRecipe, SharedUpdate, UpdateMetadata
 from textleak.core.validation import problem
+from textleak.vision.attacks import ImageAttack
 from textleak.vision.audit import UNKNOWN
 from textleak.vision.batch import ImageBatch
 from textleak.vision.client import PrivateImages
-from textleak.vision.config import FEWEST_CLASSES, ImageRunConfig
 from textleak.vision.data import ImageDataOptions, load_images
 from textleak.vision.models import ImageModel, ImageModelOptions, load_image_model
 from textleak.vision.models.loading import NETWORKS
+from textleak.vision.setup import FEWEST_CLASSES, build_attack
 
 from .received import check_same_model, with_shared
-from .vision_run import ImageRun, build_attack, header_of
 
 _KEYS = {"name": "model"}  # what a configuration calls an option of the model
 
 
+@dataclass(frozen=True)
+class Received:
+    """Everything that an attack on a received update needs, checked and loaded.
+
+    Attributes:
+        config: the configuration, with what the update says.
+        model: the public model.
+        attack: the attack with its options.
+        update: the update.
+        private: the true pictures; None where they are not known.
+    """
+
+    config: ImageRunConfig
+    model: ImageModel
+    attack: ImageAttack[Any]
+    update: SharedUpdate
+    private: PrivateImages | None
+
+
 def prepare(
     path: Path, config: ImageRunConfig, shape: str | None, reference: Path | None
-) -> ImageRun:
+) -> Received:
     """Read the update, load the model that it names or the user, and check that they fit.
 
     Args:
@@ -54,8 +74,7 @@ def prepare(
     update = with_shared(update, model)
     private = None if reference is None else _truth(reference, update, model, config)
     config = config.model_copy(update={"model": options.name, "batch_size": _count(update)})
-    header = header_of("vision invert", config, model, attack, update)
-    return ImageRun(config, header, model, attack, private, update)
+    return Received(config, model, attack, update, private)
 
 
 def _read(path: Path, config: ImageRunConfig) -> SharedUpdate:

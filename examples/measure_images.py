@@ -21,7 +21,7 @@ import torch
 from textleak.core.events import Event, ImageIteration
 from textleak.defences import Defences
 from textleak.vision.attacks import IMAGE_ATTACKS
-from textleak.vision.audit import audit
+from textleak.vision.audit import score
 from textleak.vision.batch import ImageBatch
 from textleak.vision.client import ImageClient
 from textleak.vision.data import ImageDataOptions, LoadedImages, load_images
@@ -95,7 +95,7 @@ def measure(asked: argparse.Namespace, number: int) -> dict[str, Any]:
     cpu = time.process_time()
     result = attack(model, update, seed=number, on_event=reached)
     cpu = time.process_time() - cpu
-    scores = audit(result, private).scores
+    scores = score(result, private).scores
     return {
         "pictures": [image.sources[0] for image in images],
         "psnr": [round(score.psnr, 1) for score in scores],

@@ -37,7 +37,7 @@ from textleak.utility import (
 )
 from textleak.utility.learners import split
 from textleak.vision.attacks import IMAGE_ATTACKS
-from textleak.vision.audit import audit
+from textleak.vision.audit import ImageAudit, score
 from textleak.vision.batch import ImageBatch
 from textleak.vision.client import ImageClient
 from textleak.vision.data import ImageDataOptions, load_images
@@ -118,7 +118,7 @@ def image_leakage(learner: ImageLearner, spec: str, given: argparse.Namespace) -
             image = learner.images.take([row])
             private = client.prepare(image.pixels, image.classes)
             found = attack(learner.model, client.share(private), seed=seed)
-            total += max(0.0, audit(found, private).mean("ssim") or 0.0)
+            total += max(0.0, ImageAudit([score(found, private)]).mean("ssim") or 0.0)
         best = max(best, total / given.attacked)
     return best
 

@@ -93,6 +93,62 @@ def test_capture_writes_what_attack_would_share(
     assert not (tmp_path / "none.safetensors").exists()
 
 
+def test_pictures_are_updates_of_their_own_and_shown_again(
+    textleak: Callable[..., Any], picture: Path, tmp_path: Path
+) -> None:
+    to_picture(torch.linspace(1, 0, 12).expand(1, 12, 12)).save(picture.with_name("two.png"))
+    to_picture(torch.full((1, 12, 12), 0.5)).save(picture.with_name("three.png"))
+    given = ("--data", picture.parents[1], "--count", 3, "--batch-size", 2, *QUICK)
+    done = textleak("vision", "attack", *given, "--client-seed", 0, "--save", "run", "--json", "-")
+    assert done.code == 0, done.err
+    record = json.loads(done.out)
+    assert [update["size"] for update in record["batches"]] == [2, 1]
+    assert len(record["images"]) == 3
+    assert record["evaluations"] == sum(update["evaluations"] for update in record["batches"])
+    assert all(update["history"] for update in record["batches"])
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {f"{name}-{i}.png" for name in ("original", "recovered") for i in range(3)} < names
+    assert {"figure.png", "figure-2.png", "update.safetensors", "update-2.safetensors"} < names
+    for command in (("replay",), ("vision", "replay")):
+        shown = textleak(*command, "run", "--speed", 0)
+        assert shown.code == 0, shown.err
+        assert "update 2 of 2" in shown.out
+        assert "PSNR" in shown.out
+        assert "dlg on lenet (image, random weights, sigmoid)" in shown.out
+    alone = textleak("vision", "invert", "run/update-2.safetensors", *QUICK[2:], "--json", "-")
+    assert json.loads(alone.out)["batches"][0]["size"] == 1
+
+
+def test_one_failed_update_leaves_the_others(
+    textleak: Callable[..., Any], picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_picture(torch.linspace(1, 0, 12).expand(1, 12, 12)).save(picture.with_name("two.png"))
+    kind = IMAGE_ATTACKS.load("analytic")
+    run, errors = kind.run, iter([ValueError("cannot convert float NaN"), None])
+
+    def sometimes(self: Any, *given: Any) -> Any:
+        error = next(errors)
+        if error is not None:
+            raise error
+        return run(self, *given)
+
+    monkeypatch.setattr(kind, "run", sometimes)
+    given = ("--data", picture.parents[1], "--count", 2, "-m", "mlp", "-a", "analytic")
+    done = textleak("vision", "attack", *given, "--save", "run", "--json", "r.json", "--quiet")
+    assert done.code == 1
+    record = json.loads(Path("r.json").read_text())
+    failure = "ValueError: cannot convert float NaN"
+    assert record["failures"] == [failure]
+    assert [batch["failure"] for batch in record["batches"]] == [failure, None]
+    assert [image["recovered_label"] is None for image in record["images"]] == [True, False]
+    assert record["images"][0]["mse"] is None
+    assert record["mse"] == record["images"][1]["mse"] < 1e-9
+    assert not record["verified"]
+    assert f"failed: {failure}" in done.out
+    shown = textleak("vision", "replay", "run", "--speed", 0)
+    assert failure in shown.out
+
+
 def captured(textleak: Callable[..., Any], picture: Path) -> str:
     """An update of one picture of class 1."""
     given = ("--image", picture, "--label", 1, *QUICK, "--save", "run")

@@ -26,7 +26,7 @@ def save(tmp_path: Path, header: RunHeader, pieces: Pieces, events: list[Event])
         for event in events:
             folder.event(event)
         if record is not None:
-            folder.finish(record, pieces)
+            folder.finish(record)
         folder.close()
         return tmp_path / "run"
 

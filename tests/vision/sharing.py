@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from textleak.core.update import SharedUpdate
-from textleak.vision.audit import audit
+from textleak.vision.audit import score
 from textleak.vision.client import ImageClient, PrivateImages
 from textleak.vision.metrics import ImageScore
 from textleak.vision.models import ImageModel
@@ -27,4 +27,4 @@ def share(
 
 def scores(result: ImageReconstruction, private: PrivateImages) -> list[ImageScore]:
     """The scores of a recovery's images, each with its best match."""
-    return list(audit(result, private).scores)
+    return list(score(result, private).scores)

@@ -1,14 +1,8 @@
 """The only place where truth and reconstruction meet: run an attack, then score it."""
 
+from textleak.audit.each import NO_WATCHER, AttackCall, Watcher
 from textleak.audit.result import Audit, BatchResult, SequenceResult
-from textleak.audit.run import (
-    NO_WATCHER,
-    AttackCall,
-    PrivateText,
-    Watcher,
-    audit_client,
-    audit_update,
-)
+from textleak.audit.run import PrivateText, audit_client, audit_update
 
 __all__ = [
     "NO_WATCHER",

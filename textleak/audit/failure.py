@@ -46,9 +46,10 @@ def failed_update(
         gradient_error=math.inf,
         verdict=alike("unexplained", 0, math.inf, ""),
     )
-    return BatchResult(sequences, found, failure=_told(error))
+    return BatchResult(sequences, found, failure=told(error))
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
+    """An error in one line."""
     text = " ".join(str(error).split())
     return text if isinstance(error, TextleakError) else f"{type(error).__name__}: {text}"[:300]

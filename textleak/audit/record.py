@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from textleak.audit.result import Audit, BatchResult, SequenceResult
+from typing import Any
+
+from textleak.audit.each import Result
+from textleak.audit.result import Audit, BaseAudit, BatchResult, SequenceResult
 from textleak.results.header import RunHeader
 from textleak.results.history import HistoryRow
 from textleak.results.record import STANDING, BatchRecord, RunRecord, SequenceRecord, finite
@@ -32,10 +35,18 @@ def run_record(header: RunHeader, audit: Audit, histories: list[list[HistoryRow]
         },
         label_accuracy=audit.label_accuracy,
         determined_rate=audit.determined_rate,
+        batches=[batch_record(b, rows) for b, rows in zip(audit.batches, kept, strict=False)],
+        **outcome(audit),
+    )
+
+
+def outcome(audit: BaseAudit[Any]) -> dict[str, Any]:
+    """What the record of every run has, whatever was recovered."""
+    return dict(
         verified=audit.verified,
         verdict=audit.verdict,
         gradient_error=finite(audit.gradient_error),
-        scale=audit.scale,
+        scale=finite(audit.scale),
         evaluations=audit.evaluations,
         seconds=audit.seconds,
         seconds_per_evaluation=audit.seconds / audit.evaluations if audit.evaluations else None,
@@ -44,15 +55,23 @@ def run_record(header: RunHeader, audit: Audit, histories: list[list[HistoryRow]
         failures=audit.failures,
         notes=audit.notes,
         warnings=audit.warnings,
-        batches=[batch_record(b, rows) for b, rows in zip(audit.batches, kept, strict=False)],
     )
 
 
 def batch_record(batch: BatchResult, history: list[HistoryRow]) -> BatchRecord:
     """The record of one attacked update."""
-    found = batch.reconstruction
     return BatchRecord(
         size=len(batch.sequences),
+        history=history,
+        undetermined=batch.undetermined,
+        **attacked(batch),
+    )
+
+
+def attacked(result: Result) -> dict[str, Any]:
+    """What the record of every attacked update has."""
+    found = result.reconstruction
+    return dict(
         verified=found.verified,
         verdict=found.verdict.word,
         scale=finite(found.verdict.scale),
@@ -61,9 +80,7 @@ def batch_record(batch: BatchResult, history: list[HistoryRow]) -> BatchRecord:
         evaluations=found.evaluations,
         seconds=found.seconds,
         stopped=found.stopped,
-        history=history,
-        failure=batch.failure,
-        undetermined=batch.undetermined,
+        failure=result.failure,
     )
 
 

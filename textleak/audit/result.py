@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Generic
 
+from textleak.audit.each import ResultT
 from textleak.core.budget import Stop
 from textleak.core.reconstruction import TextReconstruction
 from textleak.core.verdict import PartVerdict, Word, worst
@@ -85,15 +87,15 @@ class BatchResult:
 
 
 @dataclass(frozen=True)
-class Audit:
-    """Every attacked update of a run.
+class BaseAudit(Generic[ResultT]):
+    """Every attacked update of a run, whatever it is of.
 
     Attributes:
         batches: one result an update.
         interrupted: the user stopped the run; what was found so far is here.
     """
 
-    batches: list[BatchResult]
+    batches: list[ResultT]
     interrupted: bool = False
 
     @property
@@ -101,33 +103,6 @@ class Audit:
         """What ended the run, or the attack on one of its updates, early."""
         cut = any(b.reconstruction.stopped == "budget" for b in self.batches)
         return "user" if self.interrupted else "budget" if cut else None
-
-    @property
-    def sequences(self) -> list[SequenceResult]:
-        """The sentences of every batch."""
-        return [sequence for batch in self.batches for sequence in batch.sequences]
-
-    def mean(self, metric: str) -> float | None:
-        """The mean of a metric over all sentences; None where no truth is known."""
-        values = [s.scores[metric] for s in self.sequences if metric in s.scores]
-        return sum(values) / len(values) if values else None
-
-    @property
-    def metrics(self) -> list[str]:
-        """The names of all metrics that some sentence was scored by."""
-        return list(dict.fromkeys(name for s in self.sequences for name in s.scores))
-
-    @property
-    def label_accuracy(self) -> float | None:
-        """The fraction of right classes; None for other tasks or where no truth is known."""
-        known = [s for s in self.sequences if s.reference_label is not None]
-        return sum(s.label == s.reference_label for s in known) / len(known) if known else None
-
-    @property
-    def determined_rate(self) -> float | None:
-        """The fraction of determined sentences; None where none was looked at."""
-        known = [s.margin.determined for s in self.sequences if s.margin is not None]
-        return sum(known) / len(known) if known else None
 
     @property
     def verified(self) -> bool:
@@ -178,3 +153,35 @@ class Audit:
         """What the attack says of how it got there, each once."""
         said = (note for b in self.batches for note in b.reconstruction.candidate.notes)
         return list(dict.fromkeys(said))
+
+
+@dataclass(frozen=True)
+class Audit(BaseAudit[BatchResult]):
+    """Every attacked update of a run on text."""
+
+    @property
+    def sequences(self) -> list[SequenceResult]:
+        """The sentences of every batch."""
+        return [sequence for batch in self.batches for sequence in batch.sequences]
+
+    def mean(self, metric: str) -> float | None:
+        """The mean of a metric over all sentences; None where no truth is known."""
+        values = [s.scores[metric] for s in self.sequences if metric in s.scores]
+        return sum(values) / len(values) if values else None
+
+    @property
+    def metrics(self) -> list[str]:
+        """The names of all metrics that some sentence was scored by."""
+        return list(dict.fromkeys(name for s in self.sequences for name in s.scores))
+
+    @property
+    def label_accuracy(self) -> float | None:
+        """The fraction of right classes; None for other tasks or where no truth is known."""
+        known = [s for s in self.sequences if s.reference_label is not None]
+        return sum(s.label == s.reference_label for s in known) / len(known) if known else None
+
+    @property
+    def determined_rate(self) -> float | None:
+        """The fraction of determined sentences; None where none was looked at."""
+        known = [s.margin.determined for s in self.sequences if s.margin is not None]
+        return sum(known) / len(known) if known else None

@@ -2,69 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from functools import partial
 
 from textleak.audit.determined import true_batch, with_margins
+from textleak.audit.each import NO_WATCHER, AttackCall, Scoring, Watcher, audit_each
 from textleak.audit.failure import failed_update
 from textleak.audit.result import Audit, BatchResult
 from textleak.audit.score import score
 from textleak.client import Client, ClientOptions, PrivateBatch
 from textleak.client.feeding import token_rows
 from textleak.core.budget import Budget
-from textleak.core.events import Event, OnEvent
 from textleak.core.reconstruction import TextReconstruction
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate
 from textleak.defences import Defences
 from textleak.models.text_model import TextModel
 from textleak.tasks.base import Label
-
-
-class AttackCall(Protocol):
-    """An attack with its options, ready to be called."""
-
-    def __call__(
-        self,
-        model: TextModel,
-        update: SharedUpdate,
-        *,
-        seed: int,
-        budget: Budget | None,
-        on_event: OnEvent | None,
-    ) -> TextReconstruction:
-        """Recover the batch behind `update`."""
-
-
-class Watcher:
-    """Told of every step of an audit; screens and recorders override what they need."""
-
-    def begin(
-        self,
-        index: int,
-        count: int,
-        update: SharedUpdate | None,
-        references: list[list[int]] | None,
-    ) -> None:
-        """Update `index` of `count` is about to be attacked.
-
-        Args:
-            index: from 0.
-            count: how many there are.
-            update: what was shared; None where the client could share nothing.
-            references: full token ids, where they are known.
-        """
-
-    def event(self, event: Event) -> None:
-        """The attack said something."""
-
-    def scored(self, result: BatchResult) -> None:
-        """The update has been attacked and scored."""
-
-
-NO_WATCHER = Watcher()
 
 
 @dataclass(frozen=True)
@@ -111,38 +66,43 @@ def audit_client(
         TextleakError: no update could be attacked; where only some fail, their results say so.
     """
     prepared = _prepared(model, batches, options, threat_model, defences)
-    results: list[BatchResult] = []
-    failure: Exception | None = None
-    try:
-        for i, (client, private) in enumerate(prepared):
-            started = time.perf_counter()
-            update = None
-            try:
-                update = client.share(private)
-                watcher.begin(i, len(batches), update, private.original_ids)
-                found = attack(model, update, seed=seed + i, budget=budget, on_event=watcher.event)
-            except Exception as error:
-                if len(batches) == 1:
-                    raise
-                if update is None:
-                    watcher.begin(i, len(batches), None, private.original_ids)
-                failure = failure or error
-                spent = time.perf_counter() - started
-                results.append(failed_update(model, error, spent, private.original_ids))
-            else:
-                labels = private.batch.labels.tolist() if model.task.one_class else None
-                result = score(model, found, private.original_ids, labels)
-                if determined and not found.interrupted:
-                    result = with_margins(model, update, private.batch, result)
-                results.append(result)
-            watcher.scored(results[-1])
-            if results[-1].reconstruction.interrupted:
-                return Audit(results, interrupted=True)
-    except KeyboardInterrupt:
-        return Audit(results, interrupted=True)
-    if failure is not None and all(result.failure is not None for result in results):
-        raise failure
-    return Audit(results)
+    exchanges = [(partial(client.share, private), private) for client, private in prepared]
+    scoring = ClientText(model, determined)
+    results, interrupted = audit_each(
+        scoring, model, attack, exchanges, seed=seed, budget=budget, watcher=watcher
+    )
+    return Audit(results, interrupted=interrupted)
+
+
+class ClientText(Scoring[PrivateBatch, TextReconstruction, BatchResult]):
+    """The scoring of text that a client here shared.
+
+    Args:
+        model: the public model.
+        determined: whether it is looked at what each update determines.
+    """
+
+    def __init__(self, model: TextModel, determined: bool = True) -> None:
+        self.model = model
+        self.determined = determined
+
+    def truth(self, private: PrivateBatch) -> list[list[int]]:
+        """The sentences' ids, special tokens included."""
+        return private.original_ids
+
+    def failed(self, error: Exception, seconds: float, private: PrivateBatch) -> BatchResult:
+        """Nothing recovered, nothing scored."""
+        return failed_update(self.model, error, seconds, private.original_ids)
+
+    def scored(
+        self, update: SharedUpdate, found: TextReconstruction, private: PrivateBatch
+    ) -> BatchResult:
+        """The sentences in the order of their references, with every metric and margin."""
+        labels = private.batch.labels.tolist() if self.model.task.one_class else None
+        result = score(self.model, found, private.original_ids, labels)
+        if not self.determined or found.interrupted:
+            return result
+        return with_margins(self.model, update, private.batch, result)
 
 
 def _prepared(
@@ -174,20 +134,54 @@ def audit_update(
     watcher: Watcher = NO_WATCHER,
 ) -> Audit:
     """Attack an update that came from elsewhere; score it where the true sentences are given."""
-    ids = None
+    known = None
     if truth is not None:
-        ids = token_rows(model, truth.sentences)
-    try:
-        watcher.begin(0, 1, update, ids)
-        found = attack(model, update, seed=seed, budget=budget, on_event=watcher.event)
-        known = truth.labels if truth and model.task.one_class else None
-        result = score(model, found, ids, known)
-        if determined and ids is not None and not found.interrupted:
-            result = _determined(model, update, ids, result)
-        watcher.scored(result)
-    except KeyboardInterrupt:
-        return Audit([], interrupted=True)
-    return Audit([result], interrupted=found.interrupted)
+        known = KnownText(token_rows(model, truth.sentences), truth.labels)
+    results, interrupted = audit_each(
+        ReceivedText(model, determined),
+        model,
+        attack,
+        [(lambda: update, known)],
+        seed=seed,
+        budget=budget,
+        watcher=watcher,
+    )
+    return Audit(results, interrupted=interrupted)
+
+
+@dataclass(frozen=True)
+class KnownText:
+    """The true sentences' ids, and their classes where known."""
+
+    ids: list[list[int]]
+    labels: Sequence[Label] | None
+
+
+class ReceivedText(Scoring[KnownText | None, TextReconstruction, BatchResult]):
+    """The scoring of an update from elsewhere, whose sentences may be known."""
+
+    def __init__(self, model: TextModel, determined: bool = True) -> None:
+        self.model = model
+        self.determined = determined
+
+    def truth(self, private: KnownText | None) -> list[list[int]] | None:
+        """The sentences' ids, special tokens included."""
+        return None if private is None else private.ids
+
+    def failed(self, error: Exception, seconds: float, private: KnownText | None) -> BatchResult:
+        """Nothing recovered, nothing scored."""
+        return failed_update(self.model, error, seconds, self.truth(private) or [])
+
+    def scored(
+        self, update: SharedUpdate, found: TextReconstruction, private: KnownText | None
+    ) -> BatchResult:
+        """The sentences, scored where the true ones are given."""
+        ids = self.truth(private)
+        labels = private.labels if private and self.model.task.one_class else None
+        result = score(self.model, found, ids, labels)
+        if not self.determined or ids is None or found.interrupted:
+            return result
+        return _determined(self.model, update, ids, result)
 
 
 def _determined(

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from textleak.attacks import ATTACKS
+from textleak.audit.each import NO_WATCHER, AttackCall, Watcher
 from textleak.audit.result import Audit
-from textleak.audit.run import NO_WATCHER, AttackCall, PrivateText, Watcher, audit_client
+from textleak.audit.run import PrivateText, audit_client
 from textleak.audit.score import frame_of
 from textleak.client import Client, ClientOptions
 from textleak.client.reading import in_batches, read_sentences

@@ -27,9 +27,8 @@ from typing import Any
 import torch
 
 from textleak.attacks import ATTACKS
-from textleak.audit import PrivateText, Watcher, audit_client
+from textleak.audit import AttackCall, PrivateText, Watcher, audit_client
 from textleak.audit.result import BatchResult
-from textleak.audit.run import AttackCall
 from textleak.client import ClientOptions
 from textleak.core.budget import Budget
 from textleak.core.events import OnEvent
@@ -78,7 +77,10 @@ class Degraded:
         before = time.process_time()
         given = replace(update, gradients=lossy)
         try:
-            return self.attack(model, given, seed=seed, budget=budget, on_event=on_event)
+            found: TextReconstruction = self.attack(
+                model, given, seed=seed, budget=budget, on_event=on_event
+            )
+            return found
         finally:
             self.cpu_seconds.append(time.process_time() - before)
 

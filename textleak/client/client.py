@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
 
+from textleak.client.base import BaseClient
 from textleak.client.feeding import tokenized
 from textleak.core.batch import TokenBatch
-from textleak.core.randomness import derived, stream
+from textleak.core.randomness import stream
 from textleak.core.threat_model import ThreatModel
-from textleak.core.update import SharedUpdate, UpdateMetadata, check_shareable, shared_names
-from textleak.defences import Defences, Memory
+from textleak.defences import Defences
 from textleak.models.text_model import TextModel
 from textleak.tasks.base import Chances, Label
-from textleak.training import TrainingPlan, train
 
 
 class ClientOptions(BaseModel):
@@ -50,11 +51,8 @@ class PrivateBatch:
     original_ids: list[list[int]]
 
 
-class Client:
+class Client(BaseClient[PrivateBatch]):
     """Turns private sentences into a shared update.
-
-    What a defence keeps from update to update (the residual of `topk`) stays with the client: call
-    `share` again for its next step.
 
     Args:
         model: the public model.
@@ -63,6 +61,8 @@ class Client:
         defences: what it does to protect its sentences.
     """
 
+    model: TextModel
+
     def __init__(
         self,
         model: TextModel,
@@ -70,14 +70,10 @@ class Client:
         threat_model: ThreatModel | None = None,
         defences: Defences | None = None,
     ) -> None:
-        self.model = model
         self.options = options or ClientOptions()
-        self.defences = defences or Defences()
-        granted = threat_model or ThreatModel()
-        granted = granted.model_copy(update={"dropout": self.options.dropout})
-        self.threat_model = self.defences.assumed(granted)
-        self._memory: Memory = []
-        self._exchanges = 0
+        dropout = self.options.dropout
+        granted = (threat_model or ThreatModel()).model_copy(update={"dropout": dropout})
+        super().__init__(model, granted, defences, self.options.seed, dropout=dropout)
 
     def prepare(
         self, sentences: Sequence[str], labels: Sequence[Label] | None = None
@@ -94,29 +90,26 @@ class Client:
         fed = self.model.task.batch(self.model, input_ids, attention_mask, labels, chances)
         return PrivateBatch(fed, original)
 
-    def share(self, private: PrivateBatch) -> SharedUpdate:
-        """One exchange: what the client's training gives and its defences let out.
+    def count(self, private: PrivateBatch) -> int:
+        """How many sequences there are."""
+        return len(private.batch.input_ids)
 
-        Raises:
-            ConfigError: the defences or shared patterns do not fit the model.
-            DataError: what would be shared is not finite.
-        """
-        batch = private.batch
-        names = shared_names(self.model.parameters, self.threat_model)
-        plan = self.defences.plan(names, dropout=self.options.dropout)
-        seed = derived(self.options.seed, "client", "exchange", self._exchanges)
-        self._exchanges += 1
-        gradients = train(
-            self.model.module,
-            plan,
-            lambda rows: self.model.loss(batch.take(rows)),
-            count=len(batch.input_ids),
-            seed=seed,
+    def loss(self, private: PrivateBatch, rows: Sequence[int]) -> Tensor:
+        """The training loss of the sequences with the indices `rows`."""
+        return self.model.loss(private.batch.take(rows))
+
+    def facts(self, private: PrivateBatch) -> dict[str, Any]:
+        """The task, and what is granted of lengths, labels and masks."""
+        batch, granted = private.batch, self.threat_model
+        bearing, labels = self.model.task.places(batch), self.model.task.rows(batch)
+        masked = granted.masked_positions and bearing is not None
+        return dict(
+            task=self.model.task.name,
+            lengths=tuple(batch.lengths) if granted.lengths else None,
+            segments=self._segments(private) if granted.lengths else None,
+            labels=tuple(map(tuple, labels)) if granted.labels else None,
+            masked_positions=tuple(map(tuple, bearing or ())) if masked else None,
         )
-        on_cpu = {name: gradient.cpu() for name, gradient in gradients.items()}
-        update = SharedUpdate(on_cpu, self._metadata(private, plan))
-        shared = self.defences.protect(update, seed=seed, memory=self._memory)
-        return check_shareable(shared)
 
     def _segments(self, private: PrivateBatch) -> tuple[int, ...] | None:
         """Tokens of each pair up to its second segment."""
@@ -124,20 +117,3 @@ class Client:
         if not inner:
             return None
         return tuple(ids.index(inner[0]) + len(inner) for ids in private.original_ids)
-
-    def _metadata(self, private: PrivateBatch, plan: TrainingPlan) -> UpdateMetadata:
-        batch, granted = private.batch, self.threat_model
-        bearing, labels = self.model.task.places(batch), self.model.task.rows(batch)
-        return UpdateMetadata(
-            **self.defences.facts(plan, seeded=self.options.seed is not None),
-            task=self.model.task.name,
-            threat_model=granted,
-            batch_size=len(batch.input_ids) if granted.batch_size else None,
-            lengths=tuple(batch.lengths) if granted.lengths else None,
-            segments=self._segments(private) if granted.lengths else None,
-            labels=tuple(map(tuple, labels)) if granted.labels else None,
-            masked_positions=tuple(map(tuple, bearing))
-            if granted.masked_positions and bearing is not None
-            else None,
-            model=self.model.recipe,
-        )

@@ -69,10 +69,14 @@ def batch_view(
     blocks: list[RenderableType] = [Rule(title, style="dim", align="left")]
     blocks += [sequence_view(sequence, pieces) for sequence in sequences]
     if title:
-        told = f"verified: {_verified(batch)}; {_cost(batch)}"
-        line = Text(f"failed: {batch.failure}" if batch.failure else told, style="dim")
-        blocks.append(Padding(line, (0, 0, 0, 11)))
+        blocks.append(Padding(update_line(batch), (0, 0, 0, 11)))
     return Group(*blocks)
+
+
+def update_line(update: UpdateRecord) -> Text:
+    """What an update came to in a line: its verification and cost, or why it failed."""
+    told = f"verified: {_verified(update)}; {_cost(update)}"
+    return Text(f"failed: {update.failure}" if update.failure else told, style="dim")
 
 
 def outcome_view(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.rule import Rule
@@ -10,7 +12,7 @@ from rich.text import Text
 
 from textleak.report.alignment import Alignment
 from textleak.report.facts import Facts
-from textleak.report.progress import Progress
+from textleak.report.progress import BaseProgress, Progress
 from textleak.report.sparkline import objective_text, sparkline
 from textleak.results.header import RunHeader
 
@@ -37,16 +39,7 @@ def live_view(progress: Progress) -> RenderableType:
     head = (header_view(progress.header), Rule(style="dim"))
     if now is None:
         return Group(*head, Text(f"starting … {clock_text(progress.seconds)}", "dim"))
-    facts = Facts()
-    if progress.count > 1:
-        facts.add("update", f"{progress.index + 1} of {progress.count}")
-    facts.add("stage", _bar(progress))
-    rate = progress.rate
-    speed = f"  {now.evaluations} evaluations" + (f", {rate:.1f} a second" if rate else "")
-    objective = Text(f"{objective_text(now.objective)}  ", style="bold")
-    objective.append(sparkline(progress.objectives), style="cyan")
-    objective.append(speed, style="dim")
-    facts.add("objective", objective)
+    facts = standing(progress)
     if any(now.labels):
         facts.add("labels", labels_text(now.labels))
     match = progress.token_match()
@@ -62,7 +55,24 @@ def live_view(progress: Progress) -> RenderableType:
     return Group(*head, facts.grid, Text(), *blocks)
 
 
-def _bar(progress: Progress) -> RenderableType:
+def standing(progress: BaseProgress[Any]) -> Facts:
+    """Which update, the stage with the time left, and the objective's curve; once an iteration has come."""
+    now = progress.latest
+    assert now is not None
+    facts = Facts()
+    if progress.count > 1:
+        facts.add("update", f"{progress.index + 1} of {progress.count}")
+    facts.add("stage", _bar(progress))
+    rate = progress.rate
+    speed = f"  {now.evaluations} evaluations" + (f", {rate:.1f} a second" if rate else "")
+    objective = Text(f"{objective_text(now.objective)}  ", style="bold")
+    objective.append(sparkline(progress.objectives), style="cyan")
+    objective.append(speed, style="dim")
+    facts.add("objective", objective)
+    return facts
+
+
+def _bar(progress: BaseProgress[Any]) -> RenderableType:
     now = progress.latest
     assert now is not None
     row = Table.grid(padding=(0, 1))

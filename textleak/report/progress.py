@@ -4,44 +4,41 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
 
-from textleak.core.events import Event, Finished, Iteration, Started
+from textleak.core.events import End, Event, Iteration, Started, Step
 from textleak.metrics.assignment import best_pairing
 from textleak.results.header import RunHeader
 from textleak.results.pieces import Pieces
 
+StepT = TypeVar("StepT", bound=Step)
 
-@dataclass
-class Progress:
-    """The state of a run as the views need it.
+
+class BaseProgress(Generic[StepT]):
+    """The state of a run as the views need it, whatever it recovers.
+
+    Args:
+        header: what the run assumed.
+        clock: seconds; lets the elapsed time move on between two events.
 
     Attributes:
-        header: what the run assumed.
-        pieces: names of token ids.
-        clock: seconds; lets the elapsed time move on between two events.
         index: which update is attacked, from 0.
         count: how many there are.
-        references: the true sentences' ids without special tokens, where the truth is known.
         latest: the last iteration of the update under attack.
         objectives: the objective of every iteration of this stage.
     """
 
-    header: RunHeader
-    pieces: Pieces
-    clock: Callable[[], float] = time.monotonic
-    index: int = 0
-    count: int = 1
-    references: list[list[int]] | None = None
-    latest: Iteration | None = None
-    objectives: list[float] = field(default_factory=list)
-    _heard: float | None = None
-    _stage_began: float = 0.0
+    def __init__(self, header: RunHeader, clock: Callable[[], float] = time.monotonic) -> None:
+        self.header, self.clock = header, clock
+        self.index, self.count = 0, 1
+        self.latest: StepT | None = None
+        self.objectives: list[float] = []
+        self._heard: float | None = None
+        self._stage_began = 0.0
 
-    def begin(self, index: int, count: int, references: Sequence[Sequence[int]] | None) -> None:
-        """Another update is about to be attacked; `references` are without special tokens."""
+    def begin(self, index: int, count: int, truth: Any) -> None:
+        """Another update is about to be attacked."""
         self.index, self.count = index, count
-        self.references = None if references is None else [list(ids) for ids in references]
         self.latest, self.objectives = None, []
         self._heard, self._stage_began = None, 0.0
 
@@ -49,13 +46,13 @@ class Progress:
         """Take in what the attack says."""
         if isinstance(event, Started):
             self._heard = self.clock()
-        elif isinstance(event, Iteration):
+        elif isinstance(event, Step):
             if self.latest is not None and self.latest.stage != event.stage:
                 self.objectives, self._stage_began = [], self.latest.seconds
-            self.latest = event
+            self.latest = cast(StepT, event)
             self.objectives.append(event.objective)
             self._heard = self.clock()
-        elif isinstance(event, Finished):
+        elif isinstance(event, End):
             self._heard = None
 
     @property
@@ -79,6 +76,31 @@ class Progress:
             return None
         left = (now.seconds - self._stage_began) / now.iteration * (now.total - now.iteration)
         return max(0.0, left - (self.seconds - now.seconds))
+
+
+class Progress(BaseProgress[Iteration]):
+    """The state of a run on text.
+
+    Args:
+        header: what the run assumed.
+        pieces: names of token ids.
+        clock: seconds.
+
+    Attributes:
+        references: the true sentences' ids without special tokens, where the truth is known.
+    """
+
+    def __init__(
+        self, header: RunHeader, pieces: Pieces, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(header, clock)
+        self.pieces = pieces
+        self.references: list[list[int]] | None = None
+
+    def begin(self, index: int, count: int, truth: Sequence[Sequence[int]] | None) -> None:
+        """Another update is about to be attacked; `truth` is without special tokens."""
+        super().begin(index, count, truth)
+        self.references = None if truth is None else [list(ids) for ids in truth]
 
     def sentences(self) -> list[tuple[list[str] | None, list[str]]]:
         """Pieces of each reference (where known) with its best matching recovery at this moment."""

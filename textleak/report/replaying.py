@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from textleak.core.events import Finished, Started
-from textleak.report.final import outcome_view, summary_view
-from textleak.report.progress import Progress
-from textleak.report.screen import Mode, Screen
+from textleak.core.events import End, Started
+from textleak.report.screen import Mode
+from textleak.report.views import VIEWS
 from textleak.results.folder import SavedRun
 
 
@@ -31,34 +30,24 @@ def show_again(
         speed: 2 is twice as fast; 0 does not wait.
         sleep: waits for that many seconds.
     """
-    progress = Progress(run.header, run.pieces)
+    views = VIEWS.load(run.header.modality).of(run, console, mode, every)
     count = max(1, sum(isinstance(event, Started) for event in run.events))
     index, before = -1, 0.0
-    with Screen(console, progress, mode, every) as screen:
+    with views.screen as screen:
         for event in run.events:
             if isinstance(event, Started):
                 index, before = index + 1, 0.0
-                screen.begin(index, count, run.references(index))
+                screen.begin(index, count, views.known(run, index))
             if speed and mode != "quiet":
                 sleep(max(0.0, event.seconds - before) / speed)
             before = event.seconds
             screen.event(event)
-            if (
-                isinstance(event, Finished)
-                and run.record is not None
-                and index < len(run.record.batches)
-            ):
-                view = outcome_view(
-                    run.sequences(index),
-                    run.record.batches[index],
-                    run.pieces,
-                    index=index,
-                    count=count,
-                    history=mode != "quiet",
-                )
+            updates = () if run.record is None else run.record.updates
+            if isinstance(event, End) and index < len(updates):
+                view = views.outcome(run.parts(index), updates[index], index=index, count=count)
                 screen.stop()
                 console.print(view)
     if run.record is not None:
-        console.print(summary_view(run.record))
+        console.print(views.summary(run.record))
     else:
         console.print("the run was cut short: it has no result")

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from abc import abstractmethod
+from typing import Any, Generic, Literal, TypeVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from textleak.core.events import Event, Finished, Iteration
+from textleak.core.events import End, Event, Step
 from textleak.report.live import header_view, live_view
 from textleak.report.live_console import LiveConsole
 from textleak.report.plain import plain_line
-from textleak.report.progress import Progress
+from textleak.report.progress import BaseProgress, Progress
 from textleak.report.terminal import escaped
 
 Mode = Literal["live", "plain", "quiet"]
+ProgressT = TypeVar("ProgressT", bound=BaseProgress[Any])
 
 
-class Screen(LiveConsole):
+class BaseScreen(LiveConsole, Generic[ProgressT]):
     """Shows a run's progress on a console; the run may still be refused until its first update.
 
     Args:
@@ -26,26 +28,26 @@ class Screen(LiveConsole):
         every: iterations between plain lines.
     """
 
-    def __init__(self, console: Console, progress: Progress, mode: Mode, every: int = 10) -> None:
+    def __init__(self, console: Console, progress: ProgressT, mode: Mode, every: int = 10) -> None:
         super().__init__(console)
         self.progress = progress
         self.mode = mode
         self.every = every
-        self._said: Iteration | None = None
+        self._said: Step | None = None
 
-    def begin(self, index: int, count: int, references: list[list[int]] | None) -> None:
+    def begin(self, index: int, count: int, truth: Any) -> None:
         """Another update is about to be attacked; before the first, say what the run assumes."""
         if self.mode == "plain" and index == 0:
             self.console.print(header_view(self.progress.header))
-        self.progress.begin(index, count, references)
+        self.progress.begin(index, count, truth)
         if self.mode == "live":
-            self.start(lambda: live_view(self.progress), per_second=8)
+            self.start(self.view, per_second=8)
 
     def event(self, event: Event) -> None:
         """The attack said something."""
         self.progress.event(event)
-        if self.mode == "plain" and isinstance(event, Iteration | Finished):
-            self._say(last=isinstance(event, Finished))
+        if self.mode == "plain" and isinstance(event, Step | End):
+            self._say(last=isinstance(event, End))
 
     def _say(self, last: bool) -> None:
         now = self.progress.latest
@@ -53,6 +55,24 @@ class Screen(LiveConsole):
             return
         if last or now.iteration % self.every == 0:
             self._said = now
-            self.console.print(
-                escaped(plain_line(self.progress)), markup=False, highlight=False, soft_wrap=True
-            )
+            self.console.print(escaped(self.line()), markup=False, highlight=False, soft_wrap=True)
+
+    @abstractmethod
+    def view(self) -> RenderableType:
+        """Where the run stands."""
+
+    @abstractmethod
+    def line(self) -> str:
+        """The same in a line."""
+
+
+class Screen(BaseScreen[Progress]):
+    """Shows the progress of a run on text."""
+
+    def view(self) -> RenderableType:
+        """Where the run stands."""
+        return live_view(self.progress)
+
+    def line(self) -> str:
+        """The same in a line."""
+        return plain_line(self.progress)

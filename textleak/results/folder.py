@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from textleak.core.errors import ConfigError, UpdateError
-from textleak.core.events import Event, Iteration, parse_event
+from textleak.core.events import Event, parse_event
 from textleak.core.paths import is_file
-from textleak.core.writing import Lines, check_folder, write_text
+from textleak.core.writing import Lines, check_folder, write_text, write_with
 from textleak.metrics.sentence import SentenceFrame
 from textleak.results.header import RunHeader
-from textleak.results.pieces import Pieces
-from textleak.results.record import RunRecord, SequenceRecord, json_text
+from textleak.results.pieces import Legend, Pieces
+from textleak.results.record import ImageRunRecord, OutcomeRecord, RunRecord, json_text
 
 if TYPE_CHECKING:
     from textleak.core.update import SharedUpdate
 
 CONFIG, EVENTS, RESULT, UPDATE = "config.json", "events.jsonl", "result.json", "update.safetensors"
+RECORDS: dict[str, type[OutcomeRecord]] = {"text": RunRecord, "image": ImageRunRecord}
 
 
 class RunFolder:
@@ -39,20 +40,19 @@ class RunFolder:
         check_folder(self.folder, CONFIG)
         self._events: Lines | None = None
         self._failure = ""
-        self._pieces: Pieces | None = None
+        self._legend: Legend | None = None
 
-    def start(self, header: RunHeader, config: Mapping[str, Any], pieces: Pieces) -> None:
+    def start(self, header: RunHeader, config: Mapping[str, Any], legend: Legend) -> None:
         """Write what the run assumes."""
-        frame = {"lead": pieces.frame.lead, "trail": pieces.frame.trail}
-        data = {"run": header.model_dump(mode="json"), "config": dict(config), "frame": frame}
+        data = {"run": header.model_dump(mode="json"), "config": dict(config), **legend.head()}
         write_text(self.folder / CONFIG, json_text(data))
         self._events = Lines(self.folder / EVENTS)
-        self._pieces = pieces
+        self._legend = legend
 
     @property
     def started(self) -> bool:
         """Whether the folder has been made."""
-        return self._pieces is not None
+        return self._legend is not None
 
     def begin(self, index: int, update: SharedUpdate) -> None:
         """Keep the update; the second of several is `update-2.safetensors`, and so on."""
@@ -65,22 +65,27 @@ class RunFolder:
     def event(self, event: Event) -> None:
         """Append one event."""
         assert self._events is not None, "start() comes first"
-        assert self._pieces is not None
-        if isinstance(event, Iteration):
-            for ids in event.token_ids:
-                self._pieces(ids)
+        assert self._legend is not None
+        self._legend.event(event)
         self._events.append(event.model_dump_json())
 
-    def finish(self, record: RunRecord, pieces: Pieces) -> None:
-        """Write the result, with the names of all token ids seen, for replays.
+    def keep(self, name: str, write: Callable[[Path], object]) -> None:
+        """Keep one more file; where the disk is full the run goes on, and its end says so."""
+        try:
+            write_with(self.folder / name, write)
+        except ConfigError as error:
+            self._failure = str(error)
+
+    def finish(self, record: OutcomeRecord) -> None:
+        """Write the result, with what a replay needs of it.
 
         Raises:
             ConfigError: something of the run could not be written.
         """
         failure = self._failure or (self._events.failure if self._events else "")
         self.close()
-        data = json.loads(record.to_json())
-        data["pieces"] = {str(token): name for token, name in sorted(pieces.seen.items())}
+        tail = {} if self._legend is None else self._legend.tail()
+        data = json.loads(record.to_json()) | tail
         write_text(self.folder / RESULT, json_text(data))
         if failure:
             raise ConfigError(failure)
@@ -103,7 +108,7 @@ class SavedRun:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        path = Path(folder)
+        path = self.folder = Path(folder)
         if not is_file(path / CONFIG) or not is_file(path / EVENTS):
             raise ConfigError(
                 f"no saved run in {str(folder)!r}: expected {CONFIG} and {EVENTS}, as --save writes"
@@ -111,29 +116,31 @@ class SavedRun:
         try:
             config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
             self.header = RunHeader.model_validate(config["run"])
-            if self.header.task == "image":
-                raise ConfigError(
-                    f"{str(folder)!r} keeps a run on pictures: its figure.png shows it again"
-                )
-            frame = SentenceFrame(**config["frame"])
+            frame = SentenceFrame(**config.get("frame", {"lead": 0, "trail": 0}))
             self.events = _events((path / EVENTS).read_text(encoding="utf-8"))
             self.every = int(config["config"]["every"])
-            self.record, names = _result(path / RESULT)
+            schema = RECORDS[self.header.modality]
+            self.record, names = _result(path / RESULT, schema)
         except (OSError, ValueError, KeyError, TypeError) as error:
             what = str(error).splitlines()[0]
             raise ConfigError(f"cannot read the run in {str(folder)!r}: {what}") from error
         self.pieces = Pieces.saved(names, frame)
 
-    def sequences(self, index: int) -> list[SequenceRecord]:
-        """The scored sentences of update `index`; none where the run has no result of it."""
-        if self.record is None or index >= len(self.record.batches):
+    def parts(self, index: int) -> list[Any]:
+        """The scored sentences or images of update `index`; none where the run has no result of it."""
+        if self.record is None or index >= len(self.record.updates):
             return []
-        before = sum(batch.size for batch in self.record.batches[:index])
-        return self.record.sequences[before : before + self.record.batches[index].size]
+        before = self.before(index)
+        return list(self.record.parts[before : before + self.record.updates[index].size])
+
+    def before(self, index: int) -> int:
+        """How many sentences or images the updates before `index` have."""
+        updates = () if self.record is None else self.record.updates
+        return sum(update.size for update in updates[:index])
 
     def references(self, index: int) -> list[list[int]] | None:
         """The true ids of update `index`, without special tokens, where they are known."""
-        ids = [s.reference_ids for s in self.sequences(index) if s.reference_ids is not None]
+        ids = [s.reference_ids for s in self.parts(index) if s.reference_ids is not None]
         return ids or None
 
 
@@ -149,9 +156,9 @@ def _events(text: str) -> list[Event]:
     return events
 
 
-def _result(path: Path) -> tuple[RunRecord | None, dict[str, str]]:
+def _result(path: Path, schema: type[OutcomeRecord]) -> tuple[OutcomeRecord | None, dict[str, str]]:
     if not path.is_file():
         return None, {}
     data = json.loads(path.read_text(encoding="utf-8"))
     names = data.pop("pieces", {})
-    return RunRecord.model_validate(data), names
+    return schema.model_validate(data), names

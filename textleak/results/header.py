@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from textleak.core.feed import Feed
 from textleak.core.loss import LossOptions
 from textleak.core.privacy import PrivacyGuarantee
+from textleak.core.task_names import TEXT_TASKS
 from textleak.core.threat_model import ThreatModel
 
 _PACKAGES = ("textleak", "torch", "transformers", "tokenizers", "numpy")
@@ -56,6 +57,11 @@ class RunHeader(BaseModel):
     model_notes: tuple[str, ...] = ()
     update: UpdateSource | None = None
     versions: dict[str, str] = {}
+
+    @property
+    def modality(self) -> str:
+        """What the run is of: `text` or `image`."""
+        return "text" if self.task in TEXT_TASKS else "image"
 
     @property
     def chance(self) -> str | None:

@@ -3,35 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from textleak.core.events import Event, Iteration
-
-
-class AnyIteration(Protocol):
-    """What the iterations of every attack say."""
-
-    @property
-    def stage(self) -> str:
-        """What the attack is doing."""
-
-    @property
-    def iteration(self) -> int:
-        """Iterations so far."""
-
-    @property
-    def evaluations(self) -> int:
-        """Candidate gradients so far."""
-
-    @property
-    def seconds(self) -> float:
-        """Since the start."""
-
-    @property
-    def objective(self) -> float:
-        """The best candidate's."""
+from textleak.core.events import Event, ImageIteration, Iteration, Step
 
 
 class Moment(BaseModel):
@@ -51,6 +28,18 @@ class HistoryRow(Moment):
 
     token_match: float | None = None
     texts: list[str]
+
+
+class ImageHistoryRow(Moment):
+    """The pictures as they stood at one iteration.
+
+    Attributes:
+        psnr: of each image, in decibels, in the truth's order; null where equal, empty without truth.
+        labels: the class of each image.
+    """
+
+    psnr: list[float | None] = Field(default_factory=list)
+    labels: list[int] = Field(default_factory=list)
 
 
 RowT = TypeVar("RowT", bound=Moment)
@@ -97,7 +86,17 @@ class History(Kept[HistoryRow]):
             self.take(row)
 
 
-def moment(event: AnyIteration) -> dict[str, Any]:
+class ImageHistory(Kept[ImageHistoryRow]):
+    """How the pictures came out."""
+
+    def event(self, event: Event, psnr: Sequence[float], labels: Sequence[int]) -> None:
+        """Take in what the attack says, with how near its images are and their classes."""
+        if isinstance(event, ImageIteration):
+            near = [value if math.isfinite(value) else None for value in psnr]
+            self.take(ImageHistoryRow(**moment(event), psnr=near, labels=list(labels)))
+
+
+def moment(event: Step) -> dict[str, Any]:
     """What a row has of an iteration, whatever is recovered."""
     return dict(
         stage=event.stage,

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from textleak.core.events import Event, Iteration
 from textleak.metrics.sentence import SentenceFrame
 
 CONTINUES = "##"
 
 
-class Pieces:
+class Legend:
+    """What a saved run keeps beside its events, so that it can be shown again; nothing more here."""
+
+    def head(self) -> dict[str, Any]:
+        """What is written before the first event."""
+        return {}
+
+    def event(self, event: Event) -> None:
+        """Take in what an event shows."""
+
+    def tail(self) -> dict[str, Any]:
+        """What is written with the result."""
+        return {}
+
+
+class Pieces(Legend):
     """Names of token ids, and the frame of special tokens around a sentence.
 
     Args:
@@ -30,6 +47,20 @@ class Pieces:
     def __call__(self, ids: Sequence[int]) -> list[str]:
         """The pieces of token ids; an unknown one as its number."""
         return [self._piece(token) for token in ids]
+
+    def head(self) -> dict[str, Any]:
+        """The frame."""
+        return {"frame": {"lead": self.frame.lead, "trail": self.frame.trail}}
+
+    def event(self, event: Event) -> None:
+        """Name the ids that the event shows."""
+        if isinstance(event, Iteration):
+            for ids in event.token_ids:
+                self(ids)
+
+    def tail(self) -> dict[str, Any]:
+        """The names of all ids seen."""
+        return {"pieces": {str(token): name for token, name in sorted(self.seen.items())}}
 
     def known(self, ids: Sequence[int]) -> bool:
         """Whether every one of the ids has a name."""

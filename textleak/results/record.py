@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from textleak.core.budget import Stop
 from textleak.core.verdict import Word
 from textleak.results.header import RunHeader
-from textleak.results.history import HistoryRow
+from textleak.results.history import HistoryRow, ImageHistoryRow
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 STANDING = ("token_match", "exact", "rouge1", "rouge2", "rougeL")  # metrics with a key of their own
@@ -70,7 +71,10 @@ class SequenceRecord(BaseModel):
 
 
 class UpdateRecord(BaseModel):
-    """One attacked update: how many of the sequences or images are its own, and what it cost."""
+    """One attacked update: how many of the sequences or images are its own, and what it cost.
+
+    A `failure` says why its attack came to nothing; what it is of has no scores then.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -83,18 +87,38 @@ class UpdateRecord(BaseModel):
     evaluations: int
     seconds: float
     stopped: Stop | None = None
+    failure: str | None = None
 
 
 class BatchRecord(UpdateRecord):
-    """One attacked update of a text model.
-
-    A `failure` says why its attack came to nothing; its sequences have no scores then. `undetermined`
-    says why no margin is given.
-    """
+    """One attacked update of a text model; `undetermined` says why no margin is given."""
 
     history: list[HistoryRow] = []
-    failure: str | None = None
     undetermined: str = ""
+
+
+class ImageRecord(BaseModel):
+    """One image; what needs the truth is null where it is not known.
+
+    The PSNR of equal images is infinite, which JSON cannot hold: it is null, with an `mse` of 0.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reference_label: int | None
+    recovered_label: int | None
+    mse: float | None
+    psnr: float | None
+    ssim: float | None
+    label_match: bool | None
+    verified: bool
+    verdict: Word
+
+
+class ImageUpdateRecord(UpdateRecord):
+    """One attacked update of an image model."""
+
+    history: list[ImageHistoryRow] = Field(default_factory=list)
 
 
 class OutcomeRecord(RunHeader):
@@ -120,6 +144,16 @@ class OutcomeRecord(RunHeader):
     notes: list[str] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
 
+    @property
+    def parts(self) -> Sequence[BaseModel]:
+        """The sequences, or images, of every update."""
+        raise NotImplementedError
+
+    @property
+    def updates(self) -> Sequence[UpdateRecord]:
+        """The attacked updates."""
+        raise NotImplementedError
+
     def to_json(self) -> str:
         """One JSON object, `schema` first; never NaN."""
         data = self.model_dump(mode="json", by_alias=True)
@@ -140,6 +174,37 @@ class RunRecord(OutcomeRecord):
     label_accuracy: Rate | None = None
     determined_rate: Rate | None = None
     batches: list[BatchRecord] = Field(default_factory=list)
+
+    @property
+    def parts(self) -> list[SequenceRecord]:
+        """The sequences."""
+        return self.sequences
+
+    @property
+    def updates(self) -> list[BatchRecord]:
+        """The attacked updates."""
+        return self.batches
+
+
+class ImageRunRecord(OutcomeRecord):
+    """The whole run on images; scores are means over them."""
+
+    images: list[ImageRecord]
+    mse: float | None
+    psnr: float | None
+    ssim: float | None
+    label_match: float | None
+    batches: list[ImageUpdateRecord] = Field(default_factory=list)
+
+    @property
+    def parts(self) -> list[ImageRecord]:
+        """The images."""
+        return self.images
+
+    @property
+    def updates(self) -> list[ImageUpdateRecord]:
+        """The attacked updates."""
+        return self.batches
 
 
 def json_text(data: object) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from textleak.client.base import BaseClient
 from textleak.core.errors import DataError
-from textleak.core.randomness import derived, stream
+from textleak.core.randomness import stream
 from textleak.core.threat_model import ThreatModel
-from textleak.core.update import SharedUpdate, UpdateMetadata, check_shareable, shared_names
-from textleak.defences import Defences, Memory
-from textleak.training import train
+from textleak.defences import Defences
 from textleak.vision.batch import ImageBatch
 from textleak.vision.models.image_model import ImageModel
 
@@ -25,7 +25,7 @@ class PrivateImages:
     batch: ImageBatch
 
 
-class ImageClient:
+class ImageClient(BaseClient[PrivateImages]):
     """Turns private images into a shared update.
 
     The model stays in evaluation mode: batch normalisation uses its fixed statistics, which are part
@@ -39,6 +39,8 @@ class ImageClient:
         defences: what it does to protect its images.
     """
 
+    model: ImageModel
+
     def __init__(
         self,
         model: ImageModel,
@@ -47,12 +49,8 @@ class ImageClient:
         seed: int | None = None,
         defences: Defences | None = None,
     ) -> None:
-        self.model = model
-        self.defences = defences or Defences()
-        self.threat_model = self.defences.assumed(threat_model or ThreatModel(lengths=False))
         self.seed = seed
-        self._memory: Memory = []
-        self._exchanges = 0
+        super().__init__(model, threat_model or ThreatModel(lengths=False), defences, seed)
 
     def prepare(self, pixels: Tensor, labels: Sequence[int | None] | None = None) -> PrivateImages:
         """Check one batch of images and label it.
@@ -85,32 +83,15 @@ class ImageClient:
         classes = torch.tensor(chosen, device=device)
         return PrivateImages(ImageBatch(pixels.to(device, dtype), classes))
 
-    def share(self, private: PrivateImages) -> SharedUpdate:
-        """One exchange: what the client's training gives and its defences let out.
+    def count(self, private: PrivateImages) -> int:
+        """How many images there are."""
+        return len(private.batch.pixels)
 
-        Raises:
-            ConfigError: the defences or shared patterns do not fit the model.
-            DataError: what would be shared is not finite.
-        """
-        batch, granted = private.batch, self.threat_model
-        plan = self.defences.plan(shared_names(self.model.parameters, granted))
-        seed = derived(self.seed, "client", "exchange", self._exchanges)
-        self._exchanges += 1
-        gradients = train(
-            self.model.module,
-            plan,
-            lambda rows: self.model.loss(batch.take(rows)),
-            count=len(batch.pixels),
-            seed=seed,
-        )
-        metadata = UpdateMetadata(
-            **self.defences.facts(plan, seeded=self.seed is not None),
-            task="image",
-            threat_model=granted,
-            batch_size=len(batch.pixels) if granted.batch_size else None,
-            labels=tuple((label,) for label in batch.classes) if granted.labels else None,
-            model=self.model.recipe,
-        )
-        update = SharedUpdate(gradients, metadata)
-        shared = self.defences.protect(update, seed=seed, memory=self._memory)
-        return check_shareable(shared)
+    def loss(self, private: PrivateImages, rows: Sequence[int]) -> Tensor:
+        """The training loss of the images with the indices `rows`."""
+        return self.model.loss(private.batch.take(rows))
+
+    def facts(self, private: PrivateImages) -> dict[str, Any]:
+        """The task, and the classes where they are granted."""
+        granted = tuple((label,) for label in private.batch.classes)
+        return dict(task="image", labels=granted if self.threat_model.labels else None)

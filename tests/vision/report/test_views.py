@@ -14,26 +14,29 @@ from rich.console import Console, RenderableType
 from torch import Tensor
 
 from textleak.core.errors import ConfigError
-from textleak.core.events import ImageFinished, ImageIteration
+from textleak.core.events import ImageFinished, ImageIteration, Started
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate, UpdateMetadata
 from textleak.core.verdict import alike
-from textleak.results.folder import SavedRun
+from textleak.report.replaying import show_again
+from textleak.results.folder import RunFolder, SavedRun
 from textleak.results.header import RunHeader
-from textleak.results.record import OutcomeRecord
-from textleak.vision.audit import UNKNOWN, audit
+from textleak.results.history import ImageHistory
+from textleak.results.pieces import Legend
+from textleak.results.record import ImageRunRecord, OutcomeRecord
+from textleak.vision.audit import UNKNOWN, ImageAudit, score
 from textleak.vision.batch import ImageBatch
 from textleak.vision.client import PrivateImages
 from textleak.vision.pixels import encode_images
 from textleak.vision.reconstruction import ImageCandidate, ImageReconstruction
+from textleak.vision.record import image_record
 from textleak.vision.report.figure import Frames, draw_figure
-from textleak.vision.report.folder import ImageRunFolder
-from textleak.vision.report.history import ImageHistory
+from textleak.vision.report.folder import keep_pictures
+from textleak.vision.report.live import live_view, plain_line
 from textleak.vision.report.preview import Gallery, HalfBlocks
 from textleak.vision.report.progress import ImageProgress
-from textleak.vision.report.record import ImageRunRecord, image_record
 from textleak.vision.report.screen import ImageScreen
-from textleak.vision.report.views import final_view, live_view, plain_line
+from textleak.vision.report.views import scores_table, summary_view
 
 HEADER = RunHeader(
     command="vision attack",
@@ -47,6 +50,16 @@ HEADER = RunHeader(
 )
 STEPS = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.5, 0.5]])[None]  # (1, 3, 2)
 TRUTH = torch.stack([torch.zeros(1, 12, 12), torch.ones(1, 12, 12)])
+
+
+END = ImageFinished(
+    evaluations=60,
+    seconds=3,
+    images=encode_images(TRUTH),
+    labels=[1, 0],
+    gradient_error=0,
+    verified=True,
+)
 
 
 def shown(view: RenderableType, width: int = 60, colour: bool = False) -> str:
@@ -76,7 +89,7 @@ def iteration(number: int, images: Tensor, objective: float = 0.5) -> ImageItera
 
 
 def progress(truth: Tensor | None = TRUTH) -> ImageProgress:
-    state = ImageProgress(HEADER, truth)
+    state = ImageProgress(HEADER, truth, clock=lambda: 0.0)
     state.event(iteration(1, TRUTH.flip(0), 8.0))
     state.event(iteration(2, 0.9 * TRUTH.flip(0) + 0.1, 0.5))
     return state
@@ -101,7 +114,7 @@ def record(pixels: Tensor, truth: list[int] | None) -> ImageRunRecord:
     history = ImageHistory(every=2)
     for number in range(1, 6):
         history.event(iteration(number, TRUTH), [math.inf, 19.8], [1, 0])
-    return image_record(HEADER, outcome, audit(outcome, private), history.rows)
+    return image_record(HEADER, ImageAudit([score(outcome, private)]), [history.rows])
 
 
 def test_half_blocks_shade_without_colours() -> None:
@@ -127,14 +140,15 @@ def test_a_gallery_stays_inside_its_width(width: int) -> None:
 
 
 def test_the_live_view_says_where_the_run_stands() -> None:
-    assert shown(live_view(progress())).splitlines()[:9] == [
+    assert shown(live_view(progress())).splitlines()[:10] == [
         "attack       dlg on lenet (image, random weights, sigmoid)",
         "attacker     known: model, task, batch size; not known:",
         "             labels; shared: all parameters",
         "weights      random weights, seed 0",
         "────────────────────────────────────────────────────────────",
-        "stage        match                      2/100 0:02",
-        "objective    0.5  █▁  40 evaluations",
+        "stage        match                  2/100 0:02, at most 1:38",
+        "                                          left",
+        "objective    0.5  █▁  40 evaluations, 20.0 a second",
         "PSNR         19.8 dB, equal",
         "labels       0, 1",
     ]
@@ -156,12 +170,15 @@ def test_a_plain_line_says_the_same_in_one_line() -> None:
 
 def test_the_end_report_scores_every_image() -> None:
     whole = record(0.9 * TRUTH.flip(0) + 0.1, [0, 0])
-    assert shown(final_view(whole)).splitlines() == [
-        "────────────────────────────────────────────────────────────",
+    assert shown(scores_table(whole.images)).splitlines() == [
         "image     PSNR   SSIM       MSE  label  truth",
         "    0  20.0 dB  0.010  1.00e-02      0      0",
         "    1    equal  1.000  0.00e+00      1      0",
-        "",
+    ]
+    assert shown(summary_view(whole)).splitlines() == [
+        "────────────────────────────────────────────────────────────",
+        "PSNR         20.0 dB to equal, median 20.0 dB",
+        "labels       50% right",
         "verified     yes, relative gradient error 2.0e-05",
         "cost         40 evaluations in 2.0 s (0.050 s each)",
         "attack       dlg on lenet (image, random weights, sigmoid),",
@@ -175,7 +192,7 @@ def test_the_end_report_scores_every_image() -> None:
 
 
 def test_the_end_report_without_the_truth_has_labels_alone() -> None:
-    assert shown(final_view(record(TRUTH, None))).splitlines()[1:4] == [
+    assert shown(scores_table(record(TRUTH, None).images)).splitlines() == [
         "image  label",
         "    0      1",
         "    1      0",
@@ -184,19 +201,11 @@ def test_the_end_report_without_the_truth_has_labels_alone() -> None:
 
 def test_the_screen_prints_lines_where_it_cannot_redraw() -> None:
     console = Console(file=io.StringIO(), width=60, color_system=None)
-    with ImageScreen(console, ImageProgress(HEADER, TRUTH), "plain", every=2) as screen:
+    with ImageScreen(console, ImageProgress(HEADER), "plain", every=2) as screen:
+        screen.begin(0, 1, TRUTH)
         for number in range(1, 4):
             screen.event(iteration(number, TRUTH))
-        screen.event(
-            ImageFinished(
-                evaluations=60,
-                seconds=3,
-                images=encode_images(TRUTH),
-                labels=[1, 0],
-                gradient_error=0,
-                verified=True,
-            )
-        )
+        screen.event(END)
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert [line.split("  ")[1] for line in lines if " s  match" in line] == [
@@ -263,14 +272,22 @@ def test_the_figure_puts_the_recovery_beside_the_original() -> None:
     assert row == [(255, 255, 255)] * 4  # the second image is white, also in the flipped frame
 
 
-def test_a_folder_holds_pictures_events_and_result(tmp_path: Path) -> None:
+def saved(folder: RunFolder) -> None:
+    """A run on TRUTH in `folder`."""
     private = PrivateImages(ImageBatch(TRUTH, torch.tensor([0, 1])))
-    outcome = result(TRUTH.flip(0))
-    folder = ImageRunFolder(tmp_path / "run")
-    update = SharedUpdate({"w": torch.zeros(1)}, UpdateMetadata(task="image"))
-    folder.start(update, HEADER, {"every": 2})
-    folder.event(iteration(1, TRUTH))
-    folder.finish(audit(outcome, private), record(TRUTH.flip(0), [0, 1]))
+    frames = Frames()
+    folder.start(HEADER, {"every": 2}, Legend())
+    folder.begin(0, SharedUpdate({"w": torch.zeros(1)}, UpdateMetadata(task="image")))
+    told = (Started(attack="dlg"), iteration(1, 0.6 * TRUTH.flip(0)), iteration(2, TRUTH), END)
+    for event in told:
+        folder.event(event)
+        frames.event(event)
+    keep_pictures(folder, score(result(TRUTH.flip(0)), private), frames, index=0, before=0)
+    folder.finish(record(TRUTH.flip(0), [0, 1]))
+
+
+def test_a_folder_holds_pictures_events_and_result(tmp_path: Path) -> None:
+    saved(RunFolder(tmp_path / "run"))
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {
         "config.json",
@@ -284,7 +301,25 @@ def test_a_folder_holds_pictures_events_and_result(tmp_path: Path) -> None:
         "update.safetensors",
     }
     assert Image.open(tmp_path / "run" / "recovered-1.png").getpixel((0, 0)) == 255
-    with pytest.raises(ConfigError, match="keeps a run on pictures"):
-        SavedRun(tmp_path / "run")
     with pytest.raises(ConfigError, match="not empty"):
-        ImageRunFolder(tmp_path / "run")
+        RunFolder(tmp_path / "run")
+
+
+def test_a_saved_run_is_shown_again_at_its_pace(tmp_path: Path) -> None:
+    saved(RunFolder(tmp_path / "run"))
+    run = SavedRun(tmp_path / "run")
+    assert run.record == record(TRUTH.flip(0), [0, 1])
+    console = Console(file=io.StringIO(), width=60, color_system=None)
+    waits: list[float] = []
+    show_again(run, console, "plain", 1, 2.0, waits.append)
+    assert waits == [0.0, 0.5, 0.5, 0.5]
+    assert isinstance(console.file, io.StringIO)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert lines[0] == "attack       dlg on lenet (image, random weights, sigmoid)"
+    steps = [line for line in lines if line.startswith(("1.0 s", "2.0 s"))]
+    assert [line.split("PSNR ")[1] for line in steps] == [
+        "equal, 8.0 dB  labels 0, 1",
+        "equal, equal  labels 1, 0",
+    ]
+    assert "    1  equal  1.000  0.00e+00      1      1" in lines
+    assert "verified     yes, relative gradient error 2.0e-05" in lines

@@ -2,49 +2,57 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from torch import Tensor
 
 from textleak.core.events import Event, ImageFinished, ImageIteration
+from textleak.report.progress import BaseProgress
 from textleak.results.header import RunHeader
 from textleak.vision.metrics import assign, mean_squared_errors, psnr_of
 from textleak.vision.pixels import decode_images
 
 
-class ImageProgress:
+class ImageProgress(BaseProgress[ImageIteration]):
     """A function of the events so far; with the truth, also how near the images have come.
 
     Args:
         header: what the run assumes.
         truth: (B, C, H, W) the private images, where they are known.
+        clock: seconds.
 
     Attributes:
-        latest: the newest iteration.
-        images: (B, C, H, W) its images, in the truth's order where that is known.
+        images: (B, C, H, W) as they stand, in the truth's order where that is known.
+        labels: their classes.
         psnr: of each image, where the truth is known.
-        objectives: of every iteration.
-        finished: the end, once it has come.
     """
 
-    def __init__(self, header: RunHeader, truth: Tensor | None = None) -> None:
-        self.header = header
+    def __init__(
+        self,
+        header: RunHeader,
+        truth: Tensor | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(header, clock)
+        self._forget(truth)
+
+    def begin(self, index: int, count: int, truth: Tensor | None) -> None:
+        """Another update is about to be attacked."""
+        super().begin(index, count, truth)
+        self._forget(truth)
+
+    def _forget(self, truth: Tensor | None) -> None:
         self.truth = truth
-        self.latest: ImageIteration | None = None
-        self.finished: ImageFinished | None = None
         self.images: Tensor | None = None
         self.labels: list[int] = []
         self.psnr: list[float] = []
-        self.objectives: list[float] = []
 
     def event(self, event: Event) -> None:
         """Take one event in."""
-        if isinstance(event, ImageIteration):
-            self.latest = event
-            self.objectives.append(event.objective)
-        elif isinstance(event, ImageFinished):
-            self.finished = event
-        else:
-            return
-        self._look(decode_images(event.images), event.labels)
+        super().event(event)
+        if isinstance(event, ImageIteration | ImageFinished):
+            self._look(decode_images(event.images), event.labels)
 
     def _look(self, images: Tensor, labels: list[int]) -> None:
         self.images, self.labels = images, labels

@@ -1,99 +1,111 @@
-"""What the terminal shows of an image attack: while it runs, line by line, and at its end."""
+"""The views of a run on images: each update's outcome, and what it all comes to."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from rich.console import Group, RenderableType
-from rich.progress_bar import ProgressBar
+import torch
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
+from torch import Tensor
 
 from textleak.report.facts import Facts
-from textleak.report.final import add_outcome
-from textleak.report.live import clock_text, header_view
-from textleak.report.sparkline import objective_text, sparkline
-from textleak.vision.report.preview import Gallery, decibels
+from textleak.report.final import add_outcome, update_line
+from textleak.report.screen import Mode
+from textleak.report.views import Views
+from textleak.results.folder import SavedRun
+from textleak.results.header import RunHeader
+from textleak.results.record import ImageRecord, ImageRunRecord, ImageUpdateRecord
+from textleak.vision.data.folder import read_picture
+from textleak.vision.pixels import from_picture
+from textleak.vision.report.live import gallery
+from textleak.vision.report.preview import decibels
 from textleak.vision.report.progress import ImageProgress
-from textleak.vision.report.record import ImageRecord, ImageRunRecord
+from textleak.vision.report.screen import ImageScreen
 
-SHOWN = 8  # images of a batch that the live view shows
-
-
-def live_view(progress: ImageProgress) -> RenderableType:
-    """What is assumed, progress, the objective's curve, PSNR, and the images as they stand."""
-    now = progress.latest
-    head = (header_view(progress.header), Rule(style="dim"))
-    if now is None:
-        return Group(*head, Text("starting …", "dim"))
-    facts = Facts()
-    row = Table.grid(padding=(0, 1))
-    count = f"{now.iteration}/{now.total}" if now.total else str(now.iteration)
-    bar = ProgressBar(total=now.total or 1, completed=now.iteration if now.total else 0, width=20)
-    row.add_row(Text(now.stage, "bold"), bar, count, Text(clock_text(now.seconds)))
-    facts.add("stage", row)
-    objective = Text(f"{objective_text(now.objective)}  ", style="bold")
-    objective.append(sparkline(progress.objectives), style="cyan")
-    objective.append(f"  {now.evaluations} evaluations", style="dim")
-    facts.add("objective", objective)
-    if progress.psnr:
-        facts.add("PSNR", ", ".join(decibels(value) for value in progress.psnr))
-    facts.add("labels", ", ".join(map(str, progress.labels)))
-    assert progress.images is not None  # an iteration has come
-    return Group(*head, facts.grid, Text(), gallery(progress))
+ORIGINAL, RECOVERED = "original", "recovered"
 
 
-def gallery(progress: ImageProgress) -> Gallery:
-    """The images as they stand, beside the true ones where these are known."""
-    assert progress.images is not None
-    truth = None if progress.truth is None else progress.truth[:SHOWN]
-    names = ("truth | now" if truth is not None else "now") + " "
-    captions = [
-        f"{names}{decibels(progress.psnr[index]) if progress.psnr else ''}"
-        for index in range(min(SHOWN, len(progress.images)))
-    ]
-    return Gallery(progress.images[:SHOWN], truth, captions)
+class ImageViews(Views[ImageRecord, ImageUpdateRecord, ImageRunRecord]):
+    """The views of a run on images."""
+
+    def __init__(self, header: RunHeader, console: Console, mode: Mode, every: int) -> None:
+        self.screen: ImageScreen = ImageScreen(console, ImageProgress(header), mode, every)
+
+    @classmethod
+    def of(cls, run: SavedRun, console: Console, mode: Mode, every: int) -> ImageViews:
+        """The views of a saved run."""
+        return cls(run.header, console, mode, every)
+
+    def known(self, run: SavedRun, index: int) -> Tensor | None:
+        """The true images of update `index`, as they were kept, (B, C, H, W)."""
+        before = run.before(index)
+        numbers = range(before, before + len(run.parts(index)))
+        paths = [run.folder / f"{ORIGINAL}-{number}.png" for number in numbers]
+        if not paths or not all(path.is_file() for path in paths):
+            return None
+        return torch.stack([from_picture(read_picture(path)) for path in paths])
+
+    def outcome(
+        self, parts: Sequence[ImageRecord], update: ImageUpdateRecord, *, index: int, count: int
+    ) -> RenderableType:
+        """Every image's scores, and on a live screen the images themselves."""
+        title = f"update {index + 1} of {count}" if count > 1 else ""
+        blocks: list[RenderableType] = [Rule(title, style="dim", align="left"), scores_table(parts)]
+        if title:
+            blocks.append(Padding(update_line(update), (0, 0, 0, 2)))
+        if self.screen.mode == "live" and self.screen.progress.images is not None:
+            blocks.append(gallery(self.screen.progress))
+        return Group(*blocks)
+
+    def summary(self, record: ImageRunRecord) -> RenderableType:
+        """Mean scores, verification, cost, assumptions, notes and warnings."""
+        return summary_view(record)
 
 
-def plain_line(progress: ImageProgress) -> str:
-    """One line that says where the run stands, for logs and pipes."""
-    now = progress.latest
-    if now is None:
-        return "starting …"
-    count = f"{now.iteration}/{now.total}" if now.total else str(now.iteration)
-    parts = [
-        f"{now.seconds:.1f} s",
-        f"{now.stage} {count}",
-        f"objective {objective_text(now.objective)}",
-        f"{now.evaluations} evaluations",
-    ]
-    if progress.psnr:
-        parts.append("PSNR " + ", ".join(decibels(value) for value in progress.psnr))
-    return "  ".join([*parts, "labels " + ", ".join(map(str, progress.labels))])
-
-
-def final_view(record: ImageRunRecord) -> RenderableType:
-    """Every image's scores, then what every run's end says."""
-    known = any(image.mse is not None for image in record.images)
+def scores_table(images: Sequence[ImageRecord]) -> RenderableType:
+    """Every image's scores and classes."""
+    known = any(image.mse is not None for image in images)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     scores = ("PSNR", "SSIM", "MSE") if known else ()
     for name in ("image", *scores, "label", *(("truth",) if known else ())):
         table.add_column(name, justify="right")
-    for index, image in enumerate(record.images):
+    for index, image in enumerate(images):
         wrong = image.label_match is False
-        label = Text(str(image.recovered_label), "red" if wrong else "")
-        true = "–" if image.reference_label is None else str(image.reference_label)
-        truth = (true,) if known else ()
-        table.add_row(str(index), *_scores(image), label, *truth)
+        label = Text(_label(image.recovered_label), "red" if wrong else "")
+        truth = (_label(image.reference_label),) if known else ()
+        table.add_row(str(index), *_scores(image, known), label, *truth)
+    return table
+
+
+def summary_view(record: ImageRunRecord) -> RenderableType:
+    """What the run comes to."""
     facts = Facts()
+    scored = [image for image in record.images if image.mse is not None]
+    if len(scored) > 1:
+        values = sorted(_psnr(image) for image in scored)
+        least = f"{decibels(values[0])} to {decibels(values[-1])}"
+        facts.add("PSNR", f"{least}, median {decibels(values[(len(values) - 1) // 2])}")
+    if record.label_match is not None and len(scored) > 1:
+        facts.add("labels", f"{record.label_match:.0%} right")
     add_outcome(facts, record, empty=not record.images)
-    return Group(Rule(style="dim"), table, Text(), facts.grid)
+    return Group(Rule(style="dim"), facts.grid)
 
 
-def _scores(image: ImageRecord) -> tuple[str, ...]:
+def _psnr(image: ImageRecord) -> float:
+    return math.inf if image.psnr is None else image.psnr
+
+
+def _label(label: int | None) -> str:
+    return "–" if label is None else str(label)
+
+
+def _scores(image: ImageRecord, known: bool) -> tuple[str, ...]:
     if image.mse is None:
-        return ()
-    psnr = decibels(math.inf if image.psnr is None else image.psnr)
+        return ("–",) * 3 if known else ()
     ssim = "–" if image.ssim is None else f"{image.ssim:.3f}"
-    return psnr, ssim, f"{image.mse:.2e}"
+    return decibels(_psnr(image)), ssim, f"{image.mse:.2e}"

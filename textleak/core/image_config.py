@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from textleak.core.bounds import Classes, Pixels
+from textleak.core.bounds import Classes, Count, Pixels
 from textleak.core.option import ATTACK, CLIENT, IMAGES, MODEL, Option
 from textleak.core.run_options import RunOptions
+from textleak.core.threat_model import ThreatModel
 
-if TYPE_CHECKING:
-    from textleak.vision.data import ImageDataOptions, LoadedImages
-    from textleak.vision.models import ImageModelOptions
-
-FEWEST_CLASSES = 10  # of a model for pictures that have no classes, or one only
 Initial = Literal["auto", "uniform", "default"]
 
 
@@ -37,9 +33,10 @@ class ImageRunConfig(RunOptions):
     ] = None
     split: Annotated[str | None, Option("Of the dataset; default test.", IMAGES)] = None
     index: Annotated[int, Field(ge=0), Option("The first picture; default 0.", IMAGES)] = 0
-    batch_size: Annotated[
-        int, Field(ge=1), Option("Pictures in the update; default 1.", IMAGES)
-    ] = 1
+    batch_size: Annotated[int, Field(ge=1), Option("Pictures an update; default 1.", IMAGES)] = 1
+    count: Annotated[
+        Count | None, Option("Pictures in all; default those of one update.", IMAGES)
+    ] = None
     size: Annotated[Pixels | None, Option("Cut to a square and scale to N×N pixels.", IMAGES)] = (
         None
     )
@@ -60,23 +57,6 @@ class ImageRunConfig(RunOptions):
     attack: Annotated[str, Option("See textleak list image-attacks.", ATTACK, ("-a",))] = "dlg"
 
     @property
-    def images(self) -> ImageDataOptions:
-        """Which pictures."""
-        from textleak.vision.data import ImageDataOptions
-
-        own = set(ImageDataOptions.model_fields)
-        return ImageDataOptions(**{key: getattr(self, key) for key in own})
-
-    def classifier(self, images: LoadedImages, device: str) -> ImageModelOptions:
-        """Which classifier, for these pictures."""
-        from textleak.vision.models import ImageModelOptions
-
-        return ImageModelOptions(
-            name=self.model,
-            weights_seed=self.weights_seed,
-            init=self.init,
-            activation=self.activation,
-            shape=(images.pixels.shape[1], images.pixels.shape[2], images.pixels.shape[3]),
-            classes=self.classes or max(images.classes or 0, FEWEST_CLASSES),
-            device=device,
-        )
+    def threat_model(self) -> ThreatModel:
+        """What the attacker is granted by this configuration, before its defences."""
+        return ThreatModel(lengths=False, labels=self.labels_known, shared=self.share)
