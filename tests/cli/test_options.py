@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import pytest
 import typer
 from pydantic import BaseModel, ConfigDict, Field
-from textleak.vision.config import ImageRunConfig
 from textleak_cli.options import Config, Given, command, of
 
 from textleak.core.config import RunConfig
+from textleak.core.image_config import ImageRunConfig
 from textleak.core.option import GROUPS, MODEL, SHOW, Option, options_of
 
 Textleak = Callable[..., Any]
