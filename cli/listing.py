@@ -64,6 +64,12 @@ def _options_of(registry: Registry[Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _families() -> list[tuple[str, str]]:
+    from textleak.models.families import FAMILIES
+
+    return [(name, _first_line(FAMILIES.load(name).__doc__)) for name in FAMILIES]
+
+
 def _models() -> list[tuple[str, str]]:
     from textleak.models.packaged import DECODER, ENCODER
     from textleak.models.presets import SIZES
@@ -131,6 +137,7 @@ KINDS: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "options": _options,
     "image-options": _image_options,
     "models": _models,
+    "families": _families,
     "image-models": _image_models,
     "tasks": _tasks,
     "activations": _activations,

@@ -53,6 +53,7 @@ SIZES: dict[str, dict[str, Any]] = {
         type_vocab_size=0,
     ),
     "modernbert": {**_BARE, "max_position_embeddings": 64},
+    "ernie": {**_BARE, **_PLACES},
     "nystromformer": {**_BARE, **_PLACES, "num_landmarks": 4, "segment_means_seq_len": 4},
     "convbert": {**_BARE, **_PLACES, "embedding_size": WIDTH},
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 from textleak.audit.each import Result
 from textleak.audit.result import Audit, BaseAudit, BatchResult, SequenceResult
+from textleak.metrics import METRICS
 from textleak.results.header import RunHeader
 from textleak.results.history import HistoryRow
 from textleak.results.record import STANDING, BatchRecord, RunRecord, SequenceRecord, finite
@@ -32,6 +33,9 @@ def run_record(header: RunHeader, audit: Audit, histories: list[list[HistoryRow]
             name: mean
             for name in audit.metrics
             if name not in STANDING and (mean := finite(audit.mean(name))) is not None
+        },
+        metric_views={
+            name: METRICS.load(name).view for name in audit.metrics if name not in STANDING
         },
         label_accuracy=audit.label_accuracy,
         determined_rate=audit.determined_rate,

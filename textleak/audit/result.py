@@ -10,6 +10,7 @@ from textleak.audit.each import ResultT
 from textleak.core.budget import Stop
 from textleak.core.reconstruction import TextReconstruction
 from textleak.core.verdict import PartVerdict, Word, worst
+from textleak.metrics import AGGREGATES, METRICS
 
 
 @dataclass(frozen=True)
@@ -165,9 +166,9 @@ class Audit(BaseAudit[BatchResult]):
         return [sequence for batch in self.batches for sequence in batch.sequences]
 
     def mean(self, metric: str) -> float | None:
-        """The mean of a metric over all sentences; None where no truth is known."""
+        """What a metric comes to over all sentences, a mean if it says nothing else; None without truth."""
         values = [s.scores[metric] for s in self.sequences if metric in s.scores]
-        return sum(values) / len(values) if values else None
+        return AGGREGATES[METRICS.load(metric).aggregate](values) if values else None
 
     @property
     def metrics(self) -> list[str]:

@@ -203,6 +203,7 @@ def run_header(
         attack=config.attack,
         options=attack.options.model_dump(mode="json"),
         model=recipe.name,
+        family=str(model.family.config.model_type),
         weights=recipe.weights,
         weights_seed=recipe.weights_seed,
         activation=recipe.activation,

@@ -2,11 +2,12 @@
 
 They work on the ids and the text of a *sentence*: the special tokens that frame it are taken off
 first (`audit` does that), and at a masked position stands the word, not [MASK]. A metric that an outside
-package adds appears in the JSON (under `metrics`), in the tables and in the report.
+package adds appears in the JSON (under `metrics`, and how it is shown under `metric_views`), in the tables
+and in the report.
 """
 
 from textleak.core.registry import Registry
-from textleak.metrics.spec import Metric, Pair
+from textleak.metrics.spec import AGGREGATES, Metric, MetricView, Pair
 
 METRICS: Registry[Metric] = Registry(
     "metric",
@@ -20,4 +21,4 @@ METRICS: Registry[Metric] = Registry(
     "textleak.metrics",
 )
 
-__all__ = ["METRICS", "Metric", "Pair"]
+__all__ = ["AGGREGATES", "METRICS", "Metric", "MetricView", "Pair"]

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
+from textleak.metrics.spec import AGGREGATES, Aggregate
+
 LEVEL = 0.95
 RESAMPLES = 2000
 
@@ -18,7 +20,7 @@ class Interval:
     """A mean and where it may lie.
 
     Attributes:
-        mean: over all values.
+        mean: over all values; or what else they come to.
         low: the lower end of the interval; None where a single group cannot show any spread.
         high: its upper end.
         values: how many values the mean is of.
@@ -65,6 +67,28 @@ def mean_interval(groups: Sequence[Sequence[float]]) -> Interval:
     )
     low, high = (float(end) for end in result.confidence_interval)
     return Interval(mean, low, high, int(sizes.sum()), len(groups))
+
+
+def interval(groups: Sequence[Sequence[float]], aggregate: Aggregate = "mean") -> Interval:
+    """The same for whatever the values come to together: a median, the least or the greatest of them.
+
+    >>> interval([[1.0, 0.0], [3.0]], "max").mean
+    3.0
+
+    Raises:
+        ValueError: there is no value.
+    """
+    kept = [group for group in groups if group]
+    if aggregate == "mean" or not kept:
+        return mean_interval(kept)
+    values = [value for group in kept for value in group]
+    whole = float(AGGREGATES[aggregate](values))
+    if len(kept) < 2:
+        return Interval(whole, None, None, len(values), len(kept))
+    draws = np.random.default_rng(0).integers(len(kept), size=(RESAMPLES, len(kept)))
+    found = [AGGREGATES[aggregate]([v for at in draw for v in kept[at]]) for draw in draws]
+    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(whole, float(low), float(high), len(values), len(kept))
 
 
 def _ratio(

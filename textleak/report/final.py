@@ -10,6 +10,7 @@ from rich.text import Text
 from textleak.report.alignment import Alignment
 from textleak.report.facts import Facts
 from textleak.report.history import history_table
+from textleak.report.metrics import outside_scores
 from textleak.results.pieces import Pieces
 from textleak.results.record import (
     BatchRecord,
@@ -59,7 +60,8 @@ def _where(sequence: SequenceRecord) -> str:
 def _rouge(scored: SequenceRecord | RunRecord) -> str:
     values = (scored.rouge1, scored.rouge2, scored.rougeL)
     shown = "ROUGE-1/2/L " + " ".join(f"{value or 0:.3f}" for value in values)
-    return ", ".join([shown, *(f"{name} {value:.3f}" for name, value in scored.metrics.items())])
+    kept = scored.metric_views if isinstance(scored, RunRecord) else None
+    return ", ".join([shown, *outside_scores(scored.metrics, kept)])
 
 
 def batch_view(

@@ -39,6 +39,7 @@ class RunHeader(BaseModel):
     attack: str
     options: dict[str, Any] = {}
     model: str
+    family: str = ""  # as its configuration names it; none of an image model
     weights: str
     weights_seed: int = 0
     activation: str

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from textleak.core.budget import Stop
 from textleak.core.verdict import Word
+from textleak.metrics.spec import MetricView
 from textleak.results.header import RunHeader
 from textleak.results.history import HistoryRow, ImageHistoryRow
 
@@ -64,10 +65,11 @@ class SequenceRecord(BaseModel):
             return ""
         return "determined, not found" if self.determined else "hidden"
 
-    def score(self, metric: str) -> float:
-        """What a metric gave; a sentence that was not scored counts nothing."""
-        standing = metric in STANDING
-        return float((getattr(self, metric) if standing else self.metrics.get(metric)) or 0.0)
+    def score(self, metric: str) -> float | None:
+        """What a metric gave; a sentence that was not scored has 0 of a rate, and nothing of another."""
+        if metric in STANDING:
+            return float(getattr(self, metric) or 0.0)
+        return self.metrics.get(metric)
 
 
 class UpdateRecord(BaseModel):
@@ -162,7 +164,10 @@ class OutcomeRecord(RunHeader):
 
 
 class RunRecord(OutcomeRecord):
-    """The whole run on text. Rates lie between 0 and 1 and are means over sentences."""
+    """The whole run on text. Rates lie between 0 and 1 and are means over sentences.
+
+    `metrics` holds what those of outside packages come to, `metric_views` how they are summed up and shown.
+    """
 
     sequences: list[SequenceRecord]
     token_match: Rate | None
@@ -171,6 +176,7 @@ class RunRecord(OutcomeRecord):
     rouge2: Rate | None
     rougeL: Rate | None
     metrics: dict[str, float] = Field(default_factory=dict)
+    metric_views: dict[str, MetricView] = Field(default_factory=dict)
     label_accuracy: Rate | None = None
     determined_rate: Rate | None = None
     batches: list[BatchRecord] = Field(default_factory=list)

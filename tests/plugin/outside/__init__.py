@@ -1,1 +1,1 @@
-"""A package from outside: an attack, a defence and a metric, added by entry points alone."""
+"""A package from outside: an attack, a defence, a metric, a model family and a reader of updates, added by entry points alone."""

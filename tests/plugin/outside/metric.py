@@ -6,6 +6,7 @@ LENGTH_ERROR = Metric(
     "length error",
     "By how many tokens the recovered sentence is too long or too short.",
     lambda pair: float(abs(len(pair.reference_ids) - len(pair.recovered_ids))),
+    aggregate="max",
     higher_is_better=False,
     format=".1f",
 )

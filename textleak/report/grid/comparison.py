@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from textleak.metrics.bootstrap import Interval, mean_interval
-from textleak.report.grid.summary import CellSummary, Place, score
+from textleak.report.grid.summary import CellSummary, Place
 from textleak.results.log import GridRecord
-
-METRIC = "token_match"
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def _difference(mine: CellSummary, theirs: CellSummary, title: str) -> Differenc
 def _scores(records: Sequence[GridRecord]) -> dict[tuple[int, int, str, int], float]:
     """The token match of each sentence, by update, seed, text and its place in the update."""
     return {
-        (record.cell.index, record.cell.seed, text, place): score(sequence, METRIC)
+        (record.cell.index, record.cell.seed, text, place): sequence.token_match or 0.0
         for record in records
         if record.result is not None
         for place, (text, sequence) in enumerate(

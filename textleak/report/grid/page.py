@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from textleak.metrics import METRICS
+from textleak.metrics import MetricView
 from textleak.report.grid.comparison import Difference, differences
 from textleak.report.grid.curves import curves, labeller
 from textleak.report.grid.findings import EXPLAINED, defence_findings, headline, percent
 from textleak.report.grid.plots import draw_curve, inline_svg
 from textleak.report.grid.sentences import worst_sentences
-from textleak.report.grid.summary import CellSummary, Place, metric_title, metrics_of, summarise
+from textleak.report.grid.summary import CellSummary, Place, summarise, views_of
 from textleak.report.grid.warnings import warning_groups
 from textleak.results.audited import Audited
 from textleak.results.record import STANDING
@@ -64,8 +64,7 @@ def render_page(audit: Audited, other: Audited | None = None) -> str:
         trim_blocks=True,
     )
     environment.filters["percent"] = percent
-    environment.filters["shown"] = _shown
-    environment.filters["end"] = _end
+    environment.filters |= _filters(views_of(audit.records))
     environment.filters["verdict_class"] = lambda verdict: CLASSES[verdict]
     template = environment.get_template("page.html.jinja")
     css = Path(__file__).parent.joinpath("templates", "page.css").read_text(encoding="utf-8")
@@ -77,6 +76,7 @@ def page_facts(audit: Audited, other: Audited | None = None) -> dict[str, Any]:
     cells = summarise(audit.records)
     label = labeller(cells, without=("defence",))
     full = _full_label(cells)
+    views = views_of(audit.records)
     return {
         "title": audit.config.title,
         "scope": _scope(audit, cells),
@@ -102,7 +102,8 @@ def page_facts(audit: Audited, other: Audited | None = None) -> dict[str, Any]:
         "model_notes": _model_notes(audit),
         "warnings": warning_groups(audit, cells, full),
         "axes": _axes(cells),
-        "metrics": {name: metric_title(name) for name in metrics_of(audit.records)},
+        "metrics": {name: view.heading for name, view in views.items()},
+        "most": _most(cells, views),
         "cells": cells,
         "made": _made(audit),
     }
@@ -122,16 +123,18 @@ def heat_map(cells: Sequence[CellSummary], label: Callable[[Place], str]) -> Hea
     return HeatMap(columns, rows)
 
 
-def _shown(value: float, metric: str) -> str:
-    """A metric's mean as its spec writes it; a rate of every result is a rounded percentage."""
-    if metric in STANDING:
-        return percent(value)
-    return METRICS.load(metric).text(value) if metric in METRICS else f"{value:.3g}"
+def _filters(views: Mapping[str, MetricView]) -> dict[str, Callable[..., str]]:
+    """How a metric's value and an end of its interval are written; those of every result rounded."""
+    return {
+        "shown": lambda x, name: percent(x) if name in STANDING else views[name].text(x),
+        "end": lambda x, name: f"{100 * x:.0f}" if name in STANDING else views[name].text(x),
+    }
 
 
-def _end(value: float, metric: str) -> str:
-    """An end of its interval."""
-    return f"{100 * value:.0f}" if metric in STANDING else _shown(value, metric)
+def _most(cells: Sequence[CellSummary], views: Mapping[str, MetricView]) -> dict[str, float]:
+    """Of each metric what means that most was recovered in any cell, where cells differ."""
+    found = {name: [c.rates[name].mean for c in cells if name in c.rates] for name in views}
+    return {name: views[name].most(of) for name, of in found.items() if len(set(of)) > 1}
 
 
 def _axes(cells: Sequence[CellSummary]) -> dict[str, str]:

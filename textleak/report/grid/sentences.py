@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from textleak.report.grid.summary import CellSummary, Place, place_of, score
+from textleak.report.grid.summary import CellSummary, Place, place_of
 from textleak.results.log import GridRecord
 from textleak.results.record import SequenceRecord
 
@@ -54,7 +54,7 @@ def worst_sentences(
         for record in cell.done:
             assert record.result is not None
             for sequence in record.result.sequences:
-                rank = (score(sequence, "token_match"), len(sequence.reference_ids or []))
+                rank = (sequence.token_match or 0.0, len(sequence.reference_ids or []))
                 held = best.get(cell.place.defence)
                 if held is None or rank > held[0]:
                     best[cell.place.defence] = (rank, record, sequence)
@@ -70,7 +70,7 @@ def _shown(
     return WorstSentence(
         defence=record.cell.defence,
         where=label(place_of(record)),
-        token_match=score(sequence, "token_match"),
+        token_match=sequence.token_match or 0.0,
         verified=record.result.verified,
         said="" if sequence.standing in ("", "found") else f", {sequence.standing}",
         reference=[Token(names.get(str(token), f"<{token}>"), "") for token in truth],

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from textleak.metrics import METRICS
-from textleak.metrics.bootstrap import Interval, mean_interval
+from textleak.metrics import MetricView
+from textleak.metrics.bootstrap import Interval, interval, mean_interval
+from textleak.metrics.spec import Aggregate
+from textleak.report.metrics import view_of
 from textleak.results.log import GridRecord
-from textleak.results.record import STANDING, SequenceRecord
+from textleak.results.record import STANDING
 
 FEW, WIDE = 10, 0.3  # fewer updates, or a wider interval, carry no claim
 
@@ -48,7 +50,7 @@ class CellSummary:
     Attributes:
         place: the place.
         records: its finished runs, done and failed.
-        rates: the mean of every metric over sentences, with its interval; empty where every run
+        rates: what every metric comes to over sentences, with its interval; empty where every run
             failed.
         verified: the rate of updates whose recovery is proven by its gradient.
         label_accuracy: the rate of right classes, of a classification task.
@@ -102,9 +104,11 @@ def metrics_of(records: Iterable[GridRecord]) -> list[str]:
     return [*STANDING, *dict.fromkeys(name for result in results for name in result.metrics)]
 
 
-def metric_title(name: str) -> str:
-    """What tables call a metric; its name where the package that brought it is not there."""
-    return METRICS.load(name).title if name in METRICS else name
+def views_of(records: Iterable[GridRecord]) -> dict[str, MetricView]:
+    """How each of `metrics_of` is summed up and shown, by what the runs kept."""
+    done = [record for record in records if record.result is not None]
+    kept = {n: v for r in done if r.result for n, v in r.result.metric_views.items()}
+    return {name: view_of(name, kept) for name in metrics_of(done)}
 
 
 def place_of(record: GridRecord) -> Place:
@@ -116,22 +120,19 @@ def place_of(record: GridRecord) -> Place:
     )
 
 
-def score(sequence: SequenceRecord, metric: str) -> float:
-    """A sentence's score; one that was not scored counts nothing."""
-    return sequence.score(metric)
-
-
-def interval_of(records: Sequence[GridRecord], metric: str) -> Interval | None:
-    """The mean of a metric over the sentences of `records`; None where there are none.
+def interval_of(
+    records: Sequence[GridRecord], metric: str, aggregate: Aggregate = "mean"
+) -> Interval | None:
+    """What a metric comes to over the sentences of `records`; None where none is scored by it.
 
     An update is resampled as a whole, all seeds of it together.
     """
     groups: dict[tuple[object, ...], list[float]] = defaultdict(list)
     for record in records:
         if record.result is not None:
-            values = [score(sequence, metric) for sequence in record.result.sequences]
-            groups[_unit(record)] += values
-    return mean_interval(list(groups.values())) if any(groups.values()) else None
+            scores = (sequence.score(metric) for sequence in record.result.sequences)
+            groups[_unit(record)] += [score for score in scores if score is not None]
+    return interval(list(groups.values()), aggregate) if any(groups.values()) else None
 
 
 def determined_of(records: Iterable[GridRecord]) -> Determined:
@@ -146,7 +147,9 @@ def _unit(record: GridRecord) -> tuple[object, ...]:
 
 def _cell(place: Place, records: list[GridRecord]) -> CellSummary:
     done = [record for record in records if record.result is not None]
-    found = {metric: interval_of(done, metric) for metric in metrics_of(done)}
+    found = {
+        metric: interval_of(done, metric, view.aggregate) for metric, view in views_of(done).items()
+    }
     proven: dict[int, list[float]] = defaultdict(list)
     for record in done:
         assert record.result is not None
