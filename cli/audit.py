@@ -18,19 +18,16 @@ from .output import Output, OutputOptions
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-class AuditOptions(BaseModel):
-    """What the command line says of a grid besides its file."""
+class GridOptions(BaseModel):
+    """What the command line says of any grid besides its file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     output: Annotated[Path | None, Option("Folder; default audits/NAME.", GRID, ("-o",))] = None
-    texts: Annotated[
-        str | None, Option("A .txt or .jsonl in the place of the grid's texts.", GRID)
-    ] = None
     model: Annotated[
         tuple[str, ...], Option("In the place of the grid's models; repeat.", GRID, ("-m",))
     ] = ()
-    count: Annotated[Count | None, Option("Take so many of each set of texts.", GRID)] = None
+    count: Annotated[Count | None, Option("Take so many of each set.", GRID)] = None
     workers: Annotated[Count | None, Option("Runs at a time; default one a core.", GRID)] = None
     executor: Annotated[Literal["local", "ray"], Option("Who runs them.", GRID)] = "local"
     ray_address: Annotated[
@@ -38,6 +35,14 @@ class AuditOptions(BaseModel):
     ] = None
     dry_run: Annotated[bool, Option("Check, count and estimate; run nothing.", GRID)] = False
     retry_failed: Annotated[bool, Option("Run again what failed before.", GRID)] = False
+
+
+class AuditOptions(GridOptions):
+    """What it says of a grid on text."""
+
+    texts: Annotated[
+        str | None, Option("A .txt or .jsonl in the place of the grid's texts.", GRID)
+    ] = None
 
 
 @command(app, given=of(AuditOptions), shown=of(OutputOptions, only=("quiet", "debug")))
@@ -53,10 +58,17 @@ def audit(
     """
     options = given.made(AuditOptions)
     source = grid_source(config)
-    folder = options.output or Path("audits") / Path(config).stem
     output = Output(shown.made(OutputOptions))
     with output.busy("checking everything that the grid names …"):
+        from textleak.core.cores import cores
+        from textleak.grid.prepare import prepare_grid
+
         from .audit_run import GridCommand
 
-        prepared = GridCommand.prepared(output, source, folder, options)
+        workers = options.workers or cores()
+        models = list(options.model) or None
+        grid = prepare_grid(
+            source, workers=workers, texts=options.texts, models=models, count=options.count
+        )
+        prepared = GridCommand.prepared(output, grid, workers, config, options)
     return prepared.preview() if options.dry_run else prepared.run()

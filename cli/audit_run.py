@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from textleak.core.cores import cores
-from textleak.core.yaml_source import YamlSource
 from textleak.grid.conduct import Outstanding, conduct, outstanding
 from textleak.grid.executors import Executor, build_executor
-from textleak.grid.prepare import PreparedGrid, prepare_grid
+from textleak.grid.prepare import BasePrepared
 from textleak.report.terminal import say
 from textleak.results.grid_file import write_grid
-from textleak.results.log import RESULTS, GridRecord, ResultsFile, read_results
+from textleak.results.log import RESULTS, AnyGridRecord, ResultsFile, read_results
 
 from .audit_screen import GridProgress, GridScreen
 from .output import INTERRUPTED, SOME_FAILED, Output, complained
 
 if TYPE_CHECKING:
-    from .audit import AuditOptions
+    from .audit import GridOptions
 
 
 @dataclass
@@ -37,7 +35,7 @@ class GridCommand:
     """
 
     shown: Output
-    grid: PreparedGrid
+    grid: BasePrepared[Any, Any]
     folder: Path
     retry_failed: bool
     executor: Executor
@@ -45,20 +43,21 @@ class GridCommand:
 
     @classmethod
     def prepared(
-        cls, shown: Output, source: YamlSource, folder: Path, options: AuditOptions
+        cls,
+        shown: Output,
+        grid: BasePrepared[Any, Any],
+        workers: int,
+        name: str,
+        options: GridOptions,
     ) -> GridCommand:
-        """Check everything that `source` and the command line name; the latter overrides the grid.
+        """A prepared grid of that name, with where and how it is to be run.
 
         Raises:
-            TextleakError: something is not valid.
+            ConfigError: no such executor.
         """
-        at_a_time = options.workers or cores()
-        models = list(options.model) or None
-        grid = prepare_grid(
-            source, workers=at_a_time, texts=options.texts, models=models, count=options.count
-        )
-        engine = build_executor(options.executor, at_a_time, grid.threads, options.ray_address)
-        return cls(shown, grid, folder, options.retry_failed, engine, at_a_time)
+        folder = options.output or Path("audits") / Path(name).stem
+        engine = build_executor(options.executor, workers, grid.threads, options.ray_address)
+        return cls(shown, grid, folder, options.retry_failed, engine, workers)
 
     def preview(self) -> int:
         """Say what would be run and how long it should take; return the exit code."""
@@ -90,7 +89,7 @@ class GridCommand:
         self.shown.say(f"results in {self.folder}; textleak report {self.folder}")
         return SOME_FAILED if failed else 0
 
-    def _announce(self, kept: Iterable[GridRecord]) -> Outstanding:
+    def _announce(self, kept: Iterable[AnyGridRecord]) -> Outstanding:
         """Say what there is, what is done of it, and how long the rest should take."""
         records = {record.key: record for record in kept}
         for record in records.values():

@@ -13,12 +13,12 @@ from rich.text import Text
 
 from textleak.grid.conduct import GridWatcher
 from textleak.grid.estimate import Costs, duration
-from textleak.grid.plan import GridRun
+from textleak.grid.plan import AnyRun
 from textleak.report.live import clock_text
 from textleak.report.live_console import LiveConsole
 from textleak.report.screen import Mode
 from textleak.report.terminal import escaped
-from textleak.results.log import GridRecord
+from textleak.results.log import AnyGridRecord
 
 BAR = 20  # columns of a bar
 
@@ -36,11 +36,11 @@ class GridProgress:
         failed: how many of the finished runs failed.
     """
 
-    runs: list[GridRun]
+    runs: list[AnyRun]
     costs: Costs
     workers: int = 1
     clock: Callable[[], float] = time.monotonic
-    under_way: dict[str, tuple[GridRun, float]] = field(default_factory=dict)
+    under_way: dict[str, tuple[AnyRun, float]] = field(default_factory=dict)
     failed: int = 0
 
     def __post_init__(self) -> None:
@@ -58,11 +58,11 @@ class GridProgress:
         """Since the start."""
         return self.clock() - self.started
 
-    def begin(self, run: GridRun) -> None:
+    def begin(self, run: AnyRun) -> None:
         """A worker takes up `run`."""
         self.under_way[run.key] = (run, self.clock())
 
-    def end(self, record: GridRecord) -> None:
+    def end(self, record: AnyGridRecord) -> None:
         """A run is over."""
         self.under_way.pop(record.key, None)
         self._left.pop(record.key, None)
@@ -110,17 +110,15 @@ def grid_view(progress: GridProgress) -> RenderableType:
     return Group(table)
 
 
-def record_line(record: GridRecord, progress: GridProgress) -> str:
+def record_line(record: AnyGridRecord, progress: GridProgress) -> str:
     """A finished run in one line."""
     head = f"[{progress.finished}/{len(progress.runs)}] {record.cell.title}: "
     if record.result is None:
         return f"{head}failed: {record.error}"
-    match = record.result.token_match
-    score = "no score" if match is None else f"token match {match:.2f}"
     proven = ", verified" if record.result.verified else ""
     left = progress.left()
     tail = f"; about {left} left" if left else ""
-    return f"{head}{score}{proven}, {record.seconds:.1f} s{tail}"
+    return f"{head}{record.result.score}{proven}, {record.seconds:.1f} s{tail}"
 
 
 class GridScreen(LiveConsole, GridWatcher):
@@ -143,11 +141,11 @@ class GridScreen(LiveConsole, GridWatcher):
             self.start(lambda: grid_view(self.progress))
         return self
 
-    def begin(self, run: GridRun) -> None:
+    def begin(self, run: AnyRun) -> None:
         """A worker takes up `run`."""
         self.progress.begin(run)
 
-    def finished(self, record: GridRecord) -> None:
+    def finished(self, record: AnyGridRecord) -> None:
         """A run is over: say so where nothing is redrawn; a failure always stays on the screen."""
         self.progress.end(record)
         if self.mode == "plain" or record.status == "failed":

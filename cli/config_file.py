@@ -19,15 +19,24 @@ if TYPE_CHECKING:
     from importlib.abc import Traversable
 
 
-def preset_names() -> list[str]:
-    """The names of the packaged presets of one run."""
-    return _names(files("textleak_configs"))
+IMAGES, IMAGE_GRIDS = "vision", "vision-grids"  # where what is of images is packaged
 
 
-def grid_names() -> list[str]:
-    """The names of the packaged grids, as `paper/text-table`."""
-    folders = [entry for entry in files("textleak_configs").iterdir() if entry.is_dir()]
-    return sorted(f"{folder.name}/{name}" for folder in folders for name in _names(folder))
+def preset_names(schema: type[BaseModel] = RunConfig) -> list[str]:
+    """The names of the packaged presets of one run: on text, or `vision/…`."""
+    root = files("textleak_configs")
+    if schema is RunConfig:
+        return _names(root)
+    return [f"{IMAGES}/{name}" for name in _names(root / IMAGES)]
+
+
+def grid_names(folder: str | None = None) -> list[str]:
+    """The names of the packaged grids in a folder, or of all on text, as `paper/text-table`."""
+    root = files("textleak_configs")
+    if folder is not None:
+        return [f"{folder}/{name}" for name in _names(root / folder)]
+    folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+    return [name for f in folders if f not in (IMAGES, IMAGE_GRIDS) for name in grid_names(f)]
 
 
 def _names(folder: Traversable) -> list[str]:
@@ -35,31 +44,28 @@ def _names(folder: Traversable) -> list[str]:
     return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
 
 
-def read_config(
-    name: str, schema: type[BaseModel] = RunConfig, packaged: Sequence[str] | None = None
-) -> dict[str, Any]:
+def read_config(name: str, schema: type[BaseModel] = RunConfig) -> dict[str, Any]:
     """What the YAML file or packaged preset called `name` sets, checked.
 
     Args:
         name: of the file or preset.
         schema: what it configures.
-        packaged: the presets of this schema; those of a run on text where not given.
 
     Raises:
         ConfigError: no such file, not YAML, an unknown key, or a value of the wrong type; one line
             with the file, the line and the key.
     """
-    source = YamlSource.parse(*_text(name, preset_names() if packaged is None else packaged))
+    source = YamlSource.parse(*_text(name, preset_names(schema)))
     return source.validated(schema).model_dump(exclude_unset=True)
 
 
-def grid_source(name: str) -> YamlSource:
-    """The YAML file or packaged grid called `name`.
+def grid_source(name: str, folder: str | None = None) -> YamlSource:
+    """The YAML file or packaged grid called `name`, of the grids in `folder`.
 
     Raises:
         ConfigError: no such file, or not YAML.
     """
-    return YamlSource.parse(*_text(name, grid_names()))
+    return YamlSource.parse(*_text(name, grid_names(folder)))
 
 
 def _text(name: str, packaged: Sequence[str]) -> tuple[str, str]:

@@ -123,6 +123,20 @@ def _grids() -> list[tuple[str, str]]:
     return [(name, preset_summary(name)) for name in grid_names()]
 
 
+def _image_presets() -> list[tuple[str, str]]:
+    from textleak.core.image_config import ImageRunConfig
+
+    from .config_file import preset_names, preset_summary
+
+    return [(name, preset_summary(name)) for name in preset_names(ImageRunConfig)]
+
+
+def _image_grids() -> list[tuple[str, str]]:
+    from .config_file import IMAGE_GRIDS, grid_names, preset_summary
+
+    return [(name, preset_summary(name)) for name in grid_names(IMAGE_GRIDS)]
+
+
 def _metrics() -> list[tuple[str, str]]:
     from textleak.metrics import METRICS
 
@@ -143,6 +157,8 @@ KINDS: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "activations": _activations,
     "presets": _presets,
     "grids": _grids,
+    "image-presets": _image_presets,
+    "image-grids": _image_grids,
     "metrics": _metrics,
 }
 

@@ -12,14 +12,13 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
-from textleak.core.config import RunConfig
 from textleak.core.errors import ConfigError
 from textleak.core.option import ATTACK, GROUPS, Option, options_of
 from textleak.core.run_options import RunOptions
 from textleak.core.validation import Schema, validated
 from textleak.core.written import parse_settings
 
-from .config_file import preset_names, read_config
+from .config_file import read_config
 
 Run = TypeVar("Run", bound=RunOptions)
 _UNSAID = 10**6  # an upper bound from here on is beyond what anyone gives, and is not shown
@@ -62,8 +61,7 @@ class Given:
         Raises:
             ConfigError: a key or value that is not valid, wherever it stands.
         """
-        packaged = preset_names() if schema is RunConfig else ()
-        base = schema.model_validate(read_config(name, schema, packaged) if name else {})
+        base = schema.model_validate(read_config(name, schema) if name else {})
         try:
             options = parse_settings(self.values.get("options", ()))
         except ValueError as error:

@@ -11,6 +11,8 @@ from textleak.core.image_config import ImageRunConfig
 from textleak.core.writing import check_writable
 
 from . import replay
+from .audit import GridOptions
+from .config_file import IMAGE_GRIDS, grid_source
 from .options import Config, Given, command, of
 from .output import Output, OutputOptions
 
@@ -133,6 +135,33 @@ def invert(
             watcher=watcher,
         ),
     )
+
+
+@command(app, given=of(GridOptions), shown=of(OutputOptions, only=("quiet", "debug")))
+def audit(
+    given: Given,
+    shown: Given,
+    config: Annotated[str, typer.Argument(help="A YAML file, or a packaged grid's name.")],
+) -> int:
+    """Run a grid of attacks on pictures; the same command goes on where it was stopped.
+
+    Exit codes: 0 when every run is done, 1 when some failed, 2 for something to mend, 130 for an
+    interruption.
+    """
+    options = given.made(GridOptions)
+    source = grid_source(config, IMAGE_GRIDS)
+    output = Output(shown.made(OutputOptions))
+    with output.busy("checking everything that the grid names …"):
+        from textleak.core.cores import cores
+        from textleak.vision.grid.prepare import prepare_images
+
+        from .audit_run import GridCommand
+
+        workers = options.workers or cores()
+        models = list(options.model) or None
+        grid = prepare_images(source, workers=workers, models=models, count=options.count)
+        prepared = GridCommand.prepared(output, grid, workers, config, options)
+    return prepared.preview() if options.dry_run else prepared.run()
 
 
 app.add_typer(replay.app)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -16,33 +16,33 @@ SCHEMA = ConfigDict(frozen=True, extra="forbid")
 T = TypeVar("T")
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
     """One value stands for a list of it."""
     return value if isinstance(value, list | tuple) else [value]
 
 
-def _named(value: Any) -> Any:
+def named(value: Any) -> Any:
     """A name alone stands for an entry with that name."""
     return {"name": value} if isinstance(value, str) else value
 
 
 def _texts(value: Any) -> Any:
     """Sentences alone stand for one set of them."""
-    entries = _listed(value)
+    entries = listed(value)
     if entries and all(isinstance(entry, str) for entry in entries):
         return [{"sentences": entries}]
     return entries
 
 
 def _patterns(value: Any) -> Any:
-    return ["*"] if value == "all" else _listed(value)
+    return ["*"] if value == "all" else listed(value)
 
 
 def _specs(value: Any) -> Any:
-    return [spec for spec in _listed(value) if spec != NO_DEFENCE]
+    return [spec for spec in listed(value) if spec != NO_DEFENCE]
 
 
-Axis = Annotated[tuple[T, ...], BeforeValidator(_listed), Field(min_length=1)]
+Axis = Annotated[tuple[T, ...], BeforeValidator(listed), Field(min_length=1)]
 
 
 class TextSet(BaseModel):
@@ -159,25 +159,18 @@ class AttackEntry(BaseModel):
         return self.title or (f"{self.name} {more}" if more else self.name)
 
 
-class GridConfig(BaseModel):
-    """A grid: every combination of the axes is a run for every batch of texts.
+class BaseGrid(BaseModel):
+    """What every grid has, whatever it is of: each combination of the axes is a run for every batch.
 
     Attributes:
         title: the report's title.
-        texts: sets of private texts.
-        batch_sizes: consecutive sentences an update; the last update of a set may have fewer.
-        models: models.
-        tasks: what the client trains.
-        attacks: attacks.
+        batch_sizes: consecutive texts or pictures an update; the last of a set may have fewer.
         defences: each cell a list of specs, applied in their order; `none` is none.
         shares: each cell a list of patterns of shared parameters; `all` is all.
         seeds: batch `i` of a set takes `seed + i`, as `textleak attack --seed` does.
         client_seeded: the clients' chance follows from `seeds` too, so that every run can be repeated; no
             attack is told, but noise from a known seed protects nothing, and no ε is promised. False
             takes it from the operating system, as a client that means to protect something does.
-        determined: whether it is looked at what each update determines, whatever is found.
-        mask_rate: the fraction of tokens that masked-LM predicts.
-        dropout: the client trains with dropout on.
         device: where it all runs.
         threads: torch threads of one run; the cores divided by the workers where not given.
         time_limit: seconds that an attack may take; then its best so far counts, marked as such. What is
@@ -186,26 +179,44 @@ class GridConfig(BaseModel):
     """
 
     model_config = SCHEMA
+    MODALITY: ClassVar[str]
 
     title: str = "Gradient leakage audit"
-    texts: Annotated[tuple[TextSet, ...], BeforeValidator(_texts), Field(min_length=1)]
     batch_sizes: Axis[Annotated[int, Field(ge=1)]] = (1,)
-    models: Axis[Annotated[ModelEntry, BeforeValidator(_named)]] = (ModelEntry(name="minilm"),)
-    tasks: Axis[TextTaskName] = ("mlm",)
-    attacks: Axis[Annotated[AttackEntry, BeforeValidator(_named)]] = (AttackEntry(name="dlg"),)
     defences: Axis[
         Annotated[tuple[str, ...], BeforeValidator(_specs), Field(max_length=MOST_DEFENCES)]
     ] = ((),)
     shares: Axis[Annotated[Patterns, BeforeValidator(_patterns)]] = (("*",),)
     seeds: Axis[Seed] = (0,)
     client_seeded: bool = True
-    determined: bool = True
-    mask_rate: float = Field(default=0.15, gt=0, le=1)
-    dropout: bool = False
     device: str = "cpu"
     threads: Threads | None = None
     time_limit: float | None = Field(default=None, gt=0)
     max_evaluations: Count | None = None
+
+
+class GridConfig(BaseGrid):
+    """A grid on text.
+
+    Attributes:
+        texts: sets of private texts.
+        models: models.
+        tasks: what the client trains.
+        attacks: attacks.
+        determined: whether it is looked at what each update determines, whatever is found.
+        mask_rate: the fraction of tokens that masked-LM predicts.
+        dropout: the client trains with dropout on.
+    """
+
+    MODALITY: ClassVar[str] = "text"
+
+    texts: Annotated[tuple[TextSet, ...], BeforeValidator(_texts), Field(min_length=1)]
+    models: Axis[Annotated[ModelEntry, BeforeValidator(named)]] = (ModelEntry(name="minilm"),)
+    tasks: Axis[TextTaskName] = ("mlm",)
+    attacks: Axis[Annotated[AttackEntry, BeforeValidator(named)]] = (AttackEntry(name="dlg"),)
+    determined: bool = True
+    mask_rate: float = Field(default=0.15, gt=0, le=1)
+    dropout: bool = False
 
 
 def defence_title(specs: tuple[str, ...]) -> str:

@@ -21,6 +21,7 @@ class ImageRunConfig(RunOptions):
     Exactly one of `image`, `data` and `dataset` is given.
     """
 
+    MODALITY: ClassVar[str] = "image"
     SOURCES: ClassVar[tuple[str, ...]] = ("image", "data", "dataset", "split")
     WITH_SOURCE: ClassVar[tuple[str, ...]] = ("labels",)
 

@@ -25,6 +25,7 @@ class RunOptions(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    MODALITY: ClassVar[str] = "text"
     SOURCES: ClassVar[tuple[str, ...]] = ()  # any of them given replaces all of them,
     WITH_SOURCE: ClassVar[tuple[str, ...]] = ()  # and these, which belong to them
 

@@ -36,21 +36,21 @@ def check_grid(config: GridConfig, locate: Locate) -> tuple[list[LoadedTexts], F
     Raises:
         ConfigError: something is wrong; the first thing found.
     """
-    _at(locate, (), partial(check_count, config))
-    _at(locate, ("device",), partial(checked_device, config.device))
+    at(locate, (), partial(check_count, config))
+    at(locate, ("device",), partial(checked_device, config.device))
     for i, attack in enumerate(config.attacks):
         _check_attack(attack, ("attacks", i), locate)
     for i, specs in enumerate(config.defences):
         for j, spec in enumerate(specs):
-            _at(locate, ("defences", i, j), partial(parse_defence, spec))
-        _at(locate, ("defences", i), partial(Defences.parse, specs))
+            at(locate, ("defences", i, j), partial(parse_defence, spec))
+        at(locate, ("defences", i), partial(Defences.parse, specs))
     texts = _check_texts(config, locate)
-    _at(locate, (), partial(check_count, config, texts))
+    at(locate, (), partial(check_count, config, texts))
     facts: Facts = {}
     for i, model in enumerate(config.models):
         for task in config.tasks:
             options = ModelOptions(**model.model_dump(exclude={"title"}), device=config.device)
-            known = _at(locate, ("models", i), partial(inspect_model, options, task))
+            known = at(locate, ("models", i), partial(inspect_model, options, task))
             facts[model, task] = known
             _check_shares(config, known, locate)
             for j, part in enumerate(texts):
@@ -63,7 +63,7 @@ def check_grid(config: GridConfig, locate: Locate) -> tuple[list[LoadedTexts], F
 def _check_texts(config: GridConfig, locate: Locate) -> list[LoadedTexts]:
     loaded: dict[str, LoadedTexts] = {}
     for i, part in enumerate(config.texts):
-        found = _at(locate, ("texts", i), partial(load_texts, part))
+        found = at(locate, ("texts", i), partial(load_texts, part))
         if found.title in loaded:
             what = f"two sets of texts are called {found.title!r}: give one a title"
             raise locate(("texts", i), what)
@@ -71,7 +71,7 @@ def _check_texts(config: GridConfig, locate: Locate) -> list[LoadedTexts]:
     return list(loaded.values())
 
 
-def _at(locate: Locate, where: Where, make: Callable[[], Found]) -> Found:
+def at(locate: Locate, where: Where, make: Callable[[], Found]) -> Found:
     """What `make` gives; whatever it refuses is refused with its place."""
     try:
         return make()
@@ -88,16 +88,16 @@ def _check_attack(attack: AttackEntry, where: Where, locate: Locate) -> None:
             what = unknown(f"option of {attack.name}", key, fields)
             raise locate((*where, "options", key), what)
     run = RunConfig(attack=attack.name, labels=attack.labels, options=attack.options)
-    _at(locate, (*where, "options"), partial(build_attack, run))
+    at(locate, (*where, "options"), partial(build_attack, run))
 
 
 def _check_shares(config: GridConfig, facts: ModelFacts, locate: Locate) -> None:
     """Every cell must share something of the model."""
     for i, patterns in enumerate(config.shares):
         granted = ThreatModel(shared=patterns)
-        _at(locate, ("shares", i), partial(shared_names, facts.parameters, granted))
+        at(locate, ("shares", i), partial(shared_names, facts.parameters, granted))
         for j, specs in enumerate(config.defences):
-            _at(locate, ("defences", j), partial(_plan, config, facts, granted, specs))
+            at(locate, ("defences", j), partial(_plan, config, facts, granted, specs))
 
 
 def _plan(

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from textleak.grid.executors import Executor, Observer
-from textleak.grid.plan import GridRun
-from textleak.results.log import GridRecord, ResultsFile
+from textleak.grid.plan import AnyRun
+from textleak.results.log import AnyGridRecord, ResultsFile
 
 
 class GridWatcher(Observer):
     """Told of every step of a grid; screens override what they need."""
 
-    def begin(self, run: GridRun) -> None:
+    def begin(self, run: AnyRun) -> None:
         """A worker takes up `run`."""
 
-    def finished(self, record: GridRecord) -> None:
+    def finished(self, record: AnyGridRecord) -> None:
         """A run is over and its record is on the disk."""
 
 
@@ -34,14 +34,14 @@ class Outstanding:
         foreign: results in the folder that belong to no run of this grid.
     """
 
-    runs: list[GridRun]
+    runs: list[AnyRun]
     done: int
     failed: int
     foreign: int
 
 
 def outstanding(
-    runs: Sequence[GridRun], records: dict[str, GridRecord], *, retry_failed: bool = False
+    runs: Sequence[AnyRun], records: dict[str, AnyGridRecord], *, retry_failed: bool = False
 ) -> Outstanding:
     """Which of `runs` have no result yet, or one cut short by another budget than they have now.
 
@@ -57,14 +57,14 @@ def outstanding(
     return Outstanding(left, status["done"], 0 if retry_failed else status["failed"], foreign)
 
 
-def _cut_short(run: GridRun, record: GridRecord) -> bool:
+def _cut_short(run: AnyRun, record: AnyGridRecord) -> bool:
     """Whether `record` was stopped by another budget than that of `run`."""
     stopped = record.result is not None and record.result.stopped == "budget"
     return stopped and record.config.budget != run.config.budget
 
 
 def conduct(
-    runs: Sequence[GridRun], results: ResultsFile, executor: Executor, watcher: GridWatcher
+    runs: Sequence[AnyRun], results: ResultsFile, executor: Executor, watcher: GridWatcher
 ) -> Counter[str]:
     """Carry out `runs`, each appended to `results` as soon as it is over; count how they ended."""
     ended: Counter[str] = Counter()

@@ -9,9 +9,10 @@ from statistics import fmean
 
 from textleak.audit.setup import build_attack
 from textleak.core.config import RunConfig
-from textleak.grid.plan import GridRun
+from textleak.core.run_options import RunOptions
+from textleak.grid.plan import AnyRun
 from textleak.results.cell import Cell
-from textleak.results.log import GridRecord
+from textleak.results.log import AnyGridRecord
 
 # Seconds for one sentence on minilm, one core: means of CoLA sentences. Scaled to another model by
 # the size of its encoder and to a batch by a power of its sentences, they are good to a factor of a few.
@@ -88,7 +89,7 @@ class Costs:
         self._seen: dict[Sort, list[float]] = defaultdict(list)
         self._took: dict[tuple[str, ...], list[tuple[float, float]]] = defaultdict(list)
 
-    def add(self, record: GridRecord) -> None:
+    def add(self, record: AnyGridRecord) -> None:
         """Learn from a finished run."""
         if record.status != "done":
             return
@@ -99,7 +100,7 @@ class Costs:
             for near in _neighbourhoods(record.cell):
                 self._took[near].append((record.seconds, recorded))
 
-    def of(self, run: GridRun) -> tuple[float | None, bool]:
+    def of(self, run: AnyRun) -> tuple[float | None, bool]:
         """The seconds that a run should take, and whether that was measured."""
         seen = self._seen.get(_sort(run.cell))
         if seen:
@@ -113,16 +114,17 @@ class Costs:
                 return recorded * sum(t for t, _ in took) / sum(r for _, r in took), False
         return recorded, False
 
-    def _recorded(self, cell: Cell, config: RunConfig) -> float | None:
-        """What a run should take by recorded costs alone."""
-        sentence = _recorded(config)
-        size = self._sizes.get((cell.model, cell.task))
+    def _recorded(self, cell: Cell, config: RunOptions) -> float | None:
+        """What a run should take by recorded costs alone, which there are of text."""
+        if not isinstance(config, RunConfig):
+            return None
+        sentence, size = _recorded(config), self._sizes.get((cell.model, cell.task))
         if sentence is None or size is None:
             return None
         batch: float = len(config.sentences) ** RECORDED_GROWTH.get(config.attack, 1.0)
         return sentence * _defence_factor(config) * size / RECORDED_SIZE * batch
 
-    def estimate(self, runs: Iterable[GridRun]) -> Estimate:
+    def estimate(self, runs: Iterable[AnyRun]) -> Estimate:
         """What `runs` should take together."""
         costs = [self.of(run) for run in runs]
         known: Sequence[float] = [seconds for seconds, _ in costs if seconds is not None]

@@ -16,9 +16,9 @@ from typing import Protocol
 
 from textleak.core.cores import cores
 from textleak.core.errors import ConfigError, unknown
-from textleak.grid.plan import GridRun
+from textleak.grid.plan import AnyRun
 from textleak.grid.worker import carry_out, failed
-from textleak.results.log import GridRecord
+from textleak.results.log import AnyGridRecord
 
 EXECUTORS = ("local", "ray")
 
@@ -26,14 +26,14 @@ EXECUTORS = ("local", "ray")
 class Observer(Protocol):
     """Told which runs are under way."""
 
-    def begin(self, run: GridRun) -> None:
+    def begin(self, run: AnyRun) -> None:
         """A worker takes up `run`."""
 
 
 class Executor(Protocol):
     """Carries out runs, in any order."""
 
-    def run(self, runs: Iterable[GridRun], observer: Observer) -> Iterator[GridRecord]:
+    def run(self, runs: Iterable[AnyRun], observer: Observer) -> Iterator[AnyGridRecord]:
         """The records of `runs`, each as soon as it is finished; closing it stops every worker."""
 
 
@@ -73,7 +73,7 @@ class LocalProcesses:
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
-    def run(self, runs: Iterable[GridRun], observer: Observer) -> Iterator[GridRecord]:
+    def run(self, runs: Iterable[AnyRun], observer: Observer) -> Iterator[AnyGridRecord]:
         """The records of `runs`, each as soon as it is finished.
 
         The death of a worker (by the system's memory killer, say) puts the runs under way in doubt.
@@ -87,14 +87,14 @@ class LocalProcesses:
                     yield failed(run, "its worker died twice (out of memory?)")
 
     def _until_death(
-        self, waiting: deque[GridRun], observer: Observer
-    ) -> Generator[GridRecord, None, list[GridRun]]:
+        self, waiting: deque[AnyRun], observer: Observer
+    ) -> Generator[AnyGridRecord, None, list[AnyRun]]:
         """Carry out `waiting` until it is empty or a worker dies; return what was under way then."""
         others = set(multiprocessing.active_children())
         count = min(self.workers, len(waiting))
         pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=_start_worker)
-        under_way: dict[Future[GridRecord], GridRun] = {}
-        doubtful: list[GridRun] = []
+        under_way: dict[Future[AnyGridRecord], AnyRun] = {}
+        doubtful: list[AnyRun] = []
         try:
             while (waiting or under_way) and not doubtful:
                 while waiting and len(under_way) < count:

@@ -8,13 +8,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from textleak.client.reading import in_batches
 from textleak.core.bounds import MOST_RUNS
 from textleak.core.config import RunConfig
 from textleak.core.errors import ConfigError
-from textleak.core.grid_config import GridConfig, defence_title, share_title
+from textleak.core.grid_config import BaseGrid, GridConfig, defence_title, share_title
+from textleak.core.run_options import RunOptions
 from textleak.grid.texts import LoadedTexts
 from textleak.results.cell import Cell
 from textleak.tasks import TASKS
@@ -22,10 +23,11 @@ from textleak.tasks import TASKS
 # What changes how a run is shown, how fast it is or where it is cut short, and not what it finds by then.
 _NOT_IN_KEY = {"every", "determined", "threads", "sentences", "classes", "file", "batch_size"}
 _NOT_IN_KEY |= {"time_limit", "max_evaluations"}
+ConfigT = TypeVar("ConfigT", bound=RunOptions)
 
 
 @dataclass(frozen=True)
-class GridRun:
+class BaseRun(Generic[ConfigT]):
     """One update to make and attack.
 
     Attributes:
@@ -35,8 +37,12 @@ class GridRun:
     """
 
     cell: Cell
-    config: RunConfig
+    config: ConfigT
     key: str
+
+
+GridRun: TypeAlias = BaseRun[RunConfig]
+AnyRun: TypeAlias = BaseRun[Any]
 
 
 def plan_runs(
@@ -94,7 +100,7 @@ def plan_runs(
                         client_seed=seed + index if config.client_seeded else None,
                     )
                     runs.append(_run(cell, base, private))
-    _check_distinct(runs)
+    check_distinct(runs)
     return runs
 
 
@@ -109,10 +115,15 @@ def run_key(cell: Cell, config: RunConfig) -> str:
     The place is the set's name, the batch's index and size and the seed: two cells whose texts
     happen to be the same stay two runs.
     """
+    return digest(cell, config, _NOT_IN_KEY, texts=[list(config.sentences), config.classes])
+
+
+def digest(cell: Cell, config: RunOptions, left_out: set[str], **private: Any) -> str:
+    """A digest of a run's place, its private data and its configuration but for some fields."""
     what = {
         "place": [cell.texts, cell.index, cell.batch_size, cell.seed],
-        "texts": [list(config.sentences), config.classes],
-        "config": config.model_dump(mode="json", exclude=_NOT_IN_KEY),
+        **private,
+        "config": config.model_dump(mode="json", exclude=left_out),
     }
     text = json.dumps(what, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -129,17 +140,35 @@ def check_count(config: GridConfig, texts: Sequence[LoadedTexts] | None = None) 
         ConfigError: there are too many.
     """
     axes = (config.models, config.tasks, config.attacks, config.shares, config.defences)
-    counts = [1] * len(config.texts) if texts is None else [len(t.sentences) for t in texts]
-    updates = sum(math.ceil(held / size) for held in counts for size in config.batch_sizes)
-    count = math.prod(map(len, axes)) * len(config.seeds) * updates
+    held = [1] * len(config.texts) if texts is None else [len(t.sentences) for t in texts]
+    check_product(config, math.prod(map(len, axes)), held, at_least=texts is None)
+
+
+def check_product(
+    config: BaseGrid, cells: int, held: Sequence[int], *, at_least: bool = False
+) -> None:
+    """Refuse a grid of more runs than any is meant to have.
+
+    Args:
+        config: the grid.
+        cells: combinations of all axes but batches and seeds.
+        held: how many texts or pictures each set has.
+        at_least: sets have not been read yet.
+
+    Raises:
+        ConfigError: there are too many.
+    """
+    updates = sum(math.ceil(count / size) for count in held for size in config.batch_sizes)
+    count = cells * len(config.seeds) * updates
     if count > MOST_RUNS:
         raise ConfigError(
-            f"expected a grid of at most {MOST_RUNS} runs, got {'at least ' * (texts is None)}{count}"
+            f"expected a grid of at most {MOST_RUNS} runs, got {'at least ' * at_least}{count}"
         )
 
 
-def _check_distinct(runs: Sequence[GridRun]) -> None:
-    seen: dict[object, GridRun] = {}
+def check_distinct(runs: Sequence[AnyRun]) -> None:
+    """Raise ConfigError where two runs have one key, or one place."""
+    seen: dict[object, AnyRun] = {}
     for run in runs:
         for mark in (run.key, run.cell):
             other = seen.setdefault(mark, run)

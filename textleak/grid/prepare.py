@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
 
 from textleak.core.errors import ConfigError
-from textleak.core.grid_config import GridConfig, ModelEntry, TextSet
+from textleak.core.grid_config import BaseGrid, GridConfig, ModelEntry, TextSet
 from textleak.core.yaml_source import YamlSource
 from textleak.grid.checks import check_grid
 from textleak.grid.estimate import Costs
 from textleak.grid.executors import default_threads
-from textleak.grid.plan import GridRun, plan_runs
+from textleak.grid.plan import AnyRun, GridRun, plan_runs
 
+GridT = TypeVar("GridT", bound=BaseGrid)
+RunT = TypeVar("RunT", bound=AnyRun)
 _AXES = {
     "model": "model",
     "task": "task",
     "attack": "attack",
     "defence": "defence",
     "share": "shared set",
-    "texts": "text set",
+    "texts": "set",
     "batch_size": "batch size",
     "seed": "seed",
     "index": "update",
@@ -27,7 +30,7 @@ _AXES = {
 
 
 @dataclass(frozen=True)
-class PreparedGrid:
+class BasePrepared(Generic[GridT, RunT]):
     """A grid that can be run.
 
     Attributes:
@@ -37,8 +40,8 @@ class PreparedGrid:
         threads: torch threads of one run.
     """
 
-    config: GridConfig
-    runs: list[GridRun]
+    config: GridT
+    runs: list[RunT]
     costs: Costs
     threads: int
 
@@ -50,6 +53,9 @@ class PreparedGrid:
             if count > 1 or axis in ("model", "attack", "defence"):
                 parts.append(_counted(count, name))
         return f"{_counted(len(self.runs), 'run')}: {', '.join(parts)}"
+
+
+PreparedGrid: TypeAlias = BasePrepared[GridConfig, GridRun]
 
 
 def prepare_grid(

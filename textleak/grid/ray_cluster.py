@@ -9,9 +9,9 @@ from typing import Any
 
 from textleak.core.errors import ConfigError
 from textleak.grid.executors import Observer
-from textleak.grid.plan import GridRun
+from textleak.grid.plan import AnyRun
 from textleak.grid.worker import carry_out, failed
-from textleak.results.log import GridRecord
+from textleak.results.log import AnyGridRecord
 
 RETRIES = 1  # of a run whose worker died; Ray counts them
 
@@ -38,13 +38,13 @@ class RayCluster:
         self._ray: Any = ray
         self.workers, self.threads, self.address = workers, threads, address
 
-    def run(self, runs: Iterable[GridRun], observer: Observer) -> Iterator[GridRecord]:
+    def run(self, runs: Iterable[AnyRun], observer: Observer) -> Iterator[AnyGridRecord]:
         """The records of `runs`, each as soon as it is finished."""
         ray = self._ray
         self._connect()
         task = ray.remote(num_cpus=self.threads, max_retries=RETRIES)(carry_out)
         waiting = deque(runs)
-        under_way: dict[Any, GridRun] = {}
+        under_way: dict[Any, AnyRun] = {}
         try:
             while waiting or under_way:
                 while waiting and len(under_way) < self.workers:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from textleak.core.errors import ConfigError
-from textleak.core.grid_config import GridConfig
+from textleak.core.grid_config import BaseGrid, GridConfig
+from textleak.core.image_grid import ImageGridConfig
 from textleak.results.grid_file import read_grid
-from textleak.results.log import GridRecord, read_results
+from textleak.results.log import GridRecord, ImageGridRecord, RecordT, read_results
+
+ConfigT = TypeVar("ConfigT", bound=BaseGrid)
 
 
 @dataclass(frozen=True)
-class Audited:
+class BaseAudited(Generic[ConfigT, RecordT]):
     """The results of one grid.
 
     Attributes:
@@ -24,17 +28,23 @@ class Audited:
     """
 
     folder: str
-    config: GridConfig
+    config: ConfigT
     planned: int
-    records: list[GridRecord]
+    records: list[RecordT]
 
     @property
-    def failed(self) -> list[GridRecord]:
+    def failed(self) -> list[RecordT]:
         """The runs that came to nothing."""
         return [record for record in self.records if record.result is None]
 
 
-def read_audit(folder: str | Path, complain: Callable[[str], object] | None = None) -> Audited:
+Audited: TypeAlias = BaseAudited[GridConfig, GridRecord]
+ImagesAudited: TypeAlias = BaseAudited[ImageGridConfig, ImageGridRecord]
+
+
+def read_audit(
+    folder: str | Path, complain: Callable[[str], object] | None = None
+) -> BaseAudited[Any, Any]:
     """The audit in `folder`, finished or not.
 
     Args:
@@ -49,4 +59,4 @@ def read_audit(folder: str | Path, complain: Callable[[str], object] | None = No
     records = [kept[key] for key in keys if key in kept]
     if not records:
         raise ConfigError(f"no run of the audit in {str(folder)!r} is finished yet")
-    return Audited(str(folder), config, len(keys), records)
+    return BaseAudited(str(folder), config, len(keys), records)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from textleak.core.errors import ConfigError
-from textleak.core.grid_config import GridConfig
+from textleak.core.grid_config import BaseGrid, GridConfig
+from textleak.core.image_grid import ImageGridConfig
 from textleak.core.paths import is_file
 from textleak.core.writing import write_text
 from textleak.results.header import versions
@@ -16,7 +17,7 @@ from textleak.results.record import json_text
 GRID = "grid.json"
 
 
-def write_grid(folder: str | Path, config: GridConfig, keys: Sequence[str]) -> None:
+def write_grid(folder: str | Path, config: BaseGrid, keys: Sequence[str]) -> None:
     """Note in `folder` which grid its results are of: the report shows the runs of these keys."""
     data = {
         "schema": 1,
@@ -27,7 +28,7 @@ def write_grid(folder: str | Path, config: GridConfig, keys: Sequence[str]) -> N
     write_text(Path(folder) / GRID, json_text(data))
 
 
-def read_grid(folder: str | Path) -> tuple[GridConfig, list[str]]:
+def read_grid(folder: str | Path) -> tuple[BaseGrid, list[str]]:
     """The grid that the results in `folder` are of, and the keys of its runs.
 
     Raises:
@@ -38,7 +39,8 @@ def read_grid(folder: str | Path) -> tuple[GridConfig, list[str]]:
         raise ConfigError(f"no audit in {str(folder)!r}: expected {GRID}, as textleak audit writes")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return GridConfig.model_validate(data["config"]), list(data["keys"])
+        schema = ImageGridConfig if "images" in data["config"] else GridConfig
+        return schema.model_validate(data["config"]), list(data["keys"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         what = str(error).splitlines()[0]
         raise ConfigError(f"cannot read {str(path)!r}: {what}") from error

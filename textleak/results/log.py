@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textleak.core.config import RunConfig
 from textleak.core.errors import ConfigError
+from textleak.core.image_config import ImageRunConfig
 from textleak.core.paths import is_file
+from textleak.core.run_options import RunOptions
+from textleak.core.task_names import TASKS, TEXT_TASKS
 from textleak.core.validation import problem
 from textleak.core.writing import write_bytes
 from textleak.results.cell import Cell
-from textleak.results.record import RunRecord
+from textleak.results.record import ImageRunRecord, OutcomeRecord, RunRecord
 
 RESULTS, ASIDE, LOCK = "results.jsonl", "results.set-aside.jsonl", ".lock"
+ConfigT = TypeVar("ConfigT", bound=RunOptions)
+ResultT = TypeVar("ResultT", bound=OutcomeRecord)
 _TIMINGS = ("seconds", "seconds_per_evaluation")
 
 
-class GridRecord(BaseModel):
-    """One finished run.
+class BaseGridRecord(BaseModel, Generic[ConfigT, ResultT]):
+    """One finished run of a grid, whatever it is of.
 
     Attributes:
         key: the digest of everything that the run depends on.
         status: `done`, or `failed` with its `error`.
         cell: its place in the grid.
-        config: its full configuration, texts included; `textleak attack` can repeat it.
+        config: its full configuration; `textleak attack` or `vision attack` can repeat it.
         result: what came of it.
         pieces: the word pieces of the token ids in the result, by id.
         fingerprint: a digest of the model's weights.
@@ -44,8 +50,8 @@ class GridRecord(BaseModel):
     key: str
     status: Literal["done", "failed"]
     cell: Cell
-    config: RunConfig
-    result: RunRecord | None = None
+    config: ConfigT
+    result: ResultT | None = None
     pieces: dict[str, str] = {}
     fingerprint: str = ""
     error: str | None = None
@@ -60,20 +66,34 @@ class GridRecord(BaseModel):
         return cast(dict[str, Any], _untimed(self.model_dump(mode="json")))
 
 
+class GridRecord(BaseGridRecord[RunConfig, RunRecord]):
+    """One finished run on text; its configuration holds the texts."""
+
+
+class ImageGridRecord(BaseGridRecord[ImageRunConfig, ImageRunRecord]):
+    """One finished run on images; its configuration says where they are."""
+
+
+AnyGridRecord: TypeAlias = BaseGridRecord[Any, Any]
+RecordT = TypeVar("RecordT", bound=AnyGridRecord)
+GRID_RECORDS: dict[str, type[AnyGridRecord]] = {"text": GridRecord, "image": ImageGridRecord}
+
+
 def _untimed(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _untimed(v) for k, v in value.items() if k not in _TIMINGS}
     return [_untimed(entry) for entry in value] if isinstance(value, list) else value
 
 
-def read_results(
-    folder: str | Path, complain: Callable[[str], object] | None = None
-) -> list[GridRecord]:
+def read_results(folder: str | Path, complain: Callable[[str], object] | None = None) -> list[Any]:
     """The last record of every key in `folder`, in the order in which the keys first came.
 
     Args:
         folder: where `results.jsonl` is.
         complain: told, in a line for people, of each line of the file that is no result.
+
+    Returns:
+        Records of runs on text or on images, whichever the folder holds.
 
     Raises:
         ConfigError: there are none.
@@ -102,7 +122,7 @@ def _whole_lines(path: Path) -> tuple[bytes, int]:
 class _Parsed:
     """A file's lines: those that are results, those that are none, and what is said of these."""
 
-    records: dict[str, GridRecord] = field(default_factory=dict)
+    records: dict[str, Any] = field(default_factory=dict)
     good: list[bytes] = field(default_factory=list)
     bad: list[bytes] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
@@ -111,10 +131,11 @@ class _Parsed:
 def _parsed(path: Path, data: bytes) -> _Parsed:
     found = _Parsed()
     for number, line in enumerate(data.split(b"\n")[:-1], 1):
+        schema = _schema_of(line)
         try:
-            record = GridRecord.model_validate_json(line)
+            record = schema.model_validate_json(line)
         except ValidationError as error:
-            what = problem(error, GridRecord)[1]
+            what = problem(error, schema)[1]
             found.bad.append(line)
             found.complaints.append(
                 f"{path}:{number}: not a result of textleak audit, set aside: {what}"
@@ -123,6 +144,15 @@ def _parsed(path: Path, data: bytes) -> _Parsed:
         found.records[record.key] = record
         found.good.append(line)
     return found
+
+
+def _schema_of(line: bytes) -> type[AnyGridRecord]:
+    """What a line should be: a run on images has that task in its cell."""
+    try:
+        task = json.loads(line)["cell"]["task"]
+    except (ValueError, KeyError, TypeError):
+        return GridRecord
+    return ImageGridRecord if task in TASKS and task not in TEXT_TASKS else GridRecord
 
 
 class ResultsFile:
@@ -162,7 +192,7 @@ class ResultsFile:
             self._lock.release()
             raise
 
-    def _open(self) -> tuple[dict[str, GridRecord], list[str], bool]:
+    def _open(self) -> tuple[dict[str, Any], list[str], bool]:
         new = not self.path.exists()
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         whole, torn = _whole_lines(self.path)
@@ -186,7 +216,7 @@ class ResultsFile:
         """Let another writer in."""
         self.close()
 
-    def append(self, record: GridRecord) -> None:
+    def append(self, record: AnyGridRecord) -> None:
         """Add a record; when this returns it is on the disk."""
         line = record.to_line().encode()
         if os.write(self._file, line) != len(line):

@@ -156,6 +156,11 @@ class OutcomeRecord(RunHeader):
         """The attacked updates."""
         raise NotImplementedError
 
+    @property
+    def score(self) -> str:
+        """How much came back, in a word for people."""
+        raise NotImplementedError
+
     def to_json(self) -> str:
         """One JSON object, `schema` first; never NaN."""
         data = self.model_dump(mode="json", by_alias=True)
@@ -191,6 +196,11 @@ class RunRecord(OutcomeRecord):
         """The attacked updates."""
         return self.batches
 
+    @property
+    def score(self) -> str:
+        """The token match."""
+        return "no score" if self.token_match is None else f"token match {self.token_match:.2f}"
+
 
 class ImageRunRecord(OutcomeRecord):
     """The whole run on images; scores are means over them."""
@@ -211,6 +221,13 @@ class ImageRunRecord(OutcomeRecord):
     def updates(self) -> list[ImageUpdateRecord]:
         """The attacked updates."""
         return self.batches
+
+    @property
+    def score(self) -> str:
+        """The PSNR of the mean error."""
+        if self.mse is None:
+            return "no score"
+        return f"PSNR {-10 * math.log10(self.mse):.1f} dB" if self.mse else "PSNR equal"
 
 
 def json_text(data: object) -> str:

@@ -61,7 +61,7 @@ def sharing(config: ImageRunConfig) -> Sharing:
     defences = Defences.parse(config.defences)
     torch.set_num_threads(threads_for(config.threads))
     images = load_images(_data(config))
-    model = load_image_model(_classifier(config, images))
+    model = load_image_model(classifier(config, images))
     clients = []
     for i, (pixels, labels) in enumerate(_batches(config, images)):
         seed = None if config.client_seed is None else config.client_seed + i
@@ -142,7 +142,7 @@ def _data(config: ImageRunConfig) -> ImageDataOptions:
     return ImageDataOptions(**chosen, batch_size=config.count or config.batch_size)
 
 
-def _classifier(config: ImageRunConfig, images: LoadedImages) -> ImageModelOptions:
+def classifier(config: ImageRunConfig, images: LoadedImages) -> ImageModelOptions:
     """Which classifier, for these pictures."""
     channels, height, width = images.pixels.shape[1:]
     return ImageModelOptions(

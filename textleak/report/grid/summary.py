@@ -11,7 +11,7 @@ from textleak.metrics import MetricView
 from textleak.metrics.bootstrap import Interval, interval, mean_interval
 from textleak.metrics.spec import Aggregate
 from textleak.report.metrics import view_of
-from textleak.results.log import GridRecord
+from textleak.results.log import AnyGridRecord, GridRecord
 from textleak.results.record import STANDING
 
 FEW, WIDE = 10, 0.3  # fewer updates, or a wider interval, carry no claim
@@ -111,7 +111,7 @@ def views_of(records: Iterable[GridRecord]) -> dict[str, MetricView]:
     return {name: view_of(name, kept) for name in metrics_of(done)}
 
 
-def place_of(record: GridRecord) -> Place:
+def place_of(record: AnyGridRecord) -> Place:
     """The place that a run belongs to."""
     cell = record.cell
     return Place(

@@ -1,0 +1,1 @@
+"""A grid of audits on images, through the planner's keys, the executors and the log of those on text."""
