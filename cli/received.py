@@ -30,6 +30,7 @@ _RECIPE = {"model": "name", "weights": "weights", "weights_seed": "weights_seed"
 _RECIPE |= {key: key for key in ("activation", "adapter", "adapter_steps", "adapter_seed")}
 _FEED = {"pair": "pairs"} | {key: key for key in ("packed", "special_tokens", "max_length")}
 _LOSS = {"loss_reduction": "reduction", "label_smoothing": "smoothing", "class_weights": "weights"}
+_LOSS |= {"loss_function": "function"}
 # transformers' names of the last layer of a head over whole sequences or tokens.
 LAST_LAYERS = ("classifier.weight", "classifier.out_proj.weight")
 _CLIENTS = ("sentences", "file", "classes", "batch_size", "mask_rate", "share")
@@ -155,6 +156,12 @@ def completed(config: RunConfig, stored: Stored) -> RunConfig:
             raise UpdateError(
                 f"the update names the adapter {adapter[:MOST]!r}; a file does not choose what is loaded "
                 "from disk: if you mean it, give --adapter"
+            )
+        function = granted.model.loss.function
+        if function is not None and "loss_function" not in config.model_fields_set:
+            raise UpdateError(
+                f"the update names the loss {function!r}; a file does not choose what code is run: if you "
+                f"mean it, give --loss {function}"
             )
         told |= {key: getattr(granted.model, name) for key, name in _RECIPE.items()}
         told |= {key: getattr(granted.model.feed, name) for key, name in _FEED.items()}

@@ -92,3 +92,31 @@ def test_defense_is_an_alias(textleak: Textleak, tmp_path: Path) -> None:
     outcome = textleak(*arguments)
     assert outcome.code == 2
     assert "unknown defence 'nose'" in outcome.err
+
+
+FOCAL = """\
+def focal(logits, targets):
+    scores = logits.log_softmax(-1)
+    return -(targets * (1 - scores.exp()).square() * scores).sum(-1)
+"""
+
+
+def test_a_loss_of_ones_own_is_recorded_and_never_taken_from_a_file(
+    tmp_path: Path, textleak: Textleak, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_losses.py").write_text(FOCAL)
+    folder = make_folder(tmp_path / "model", "bert", "classification", initializer_range=0.07)
+    texts = labelled(tmp_path / "texts.jsonl", [1, 0])
+    own = ["--model", folder, "--loss", "my_losses:focal"]
+    made = ("--file", texts, "--task", "classification", "-o", "u.safetensors")
+    assert textleak("capture", *made, *own).code == 0
+    last = ("--attack", "subspace", "--reference", texts, "--json", "r.json", "--quiet")
+    refused = textleak("invert", "u.safetensors", "--model", folder, *last)
+    assert refused.code == 2
+    assert "if you mean it, give --loss my_losses:focal" in refused.err
+    assert textleak("invert", "u.safetensors", *own, *last).code == 0
+    record = json.loads((tmp_path / "r.json").read_text())
+    assert record["exact_rate"] == 1
+    assert record["verified"]
+    assert record["loss"]["function"] == "my_losses:focal"

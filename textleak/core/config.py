@@ -8,7 +8,7 @@ from pydantic import Field
 
 from textleak.core.bounds import MOST_STEPS, Classes, Seed
 from textleak.core.feed import Feed, RowLength
-from textleak.core.loss import LossOptions, Reduction, Smoothing, Weights
+from textleak.core.loss import Function, LossOptions, Reduction, Smoothing, Weights
 from textleak.core.option import ATTACK, CLIENT, MODEL, SHOW, TEXT, Option
 from textleak.core.protocol import StatedProtocol
 from textleak.core.run_options import RunOptions
@@ -85,6 +85,10 @@ class RunConfig(RunOptions):
     class_weights: Annotated[
         Weights | None, Option("Of each class in the loss, as 1,2.5,1.", CLIENT)
     ] = None
+    loss_function: Annotated[
+        Function | None,
+        Option("Your own loss of an item, as module:function.", CLIENT, ("--loss",)),
+    ] = None
     dropout: Annotated[
         bool, Option("The client trains with dropout on.", CLIENT, ("--dropout/--no-dropout",))
     ] = False
@@ -119,6 +123,7 @@ class RunConfig(RunOptions):
             reduction=self.loss_reduction,
             smoothing=self.label_smoothing,
             weights=self.class_weights,
+            function=self.loss_function,
         )
 
     @property

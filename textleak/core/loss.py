@@ -24,6 +24,9 @@ Weights = Annotated[
 ]
 Reduction = Literal["mean", "sum"]
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
+Function = Annotated[
+    str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", max_length=200)
+]  # as `module:function`
 
 
 class LossOptions(BaseModel):
@@ -33,6 +36,7 @@ class LossOptions(BaseModel):
         reduction: mean or sum over what bears loss.
         smoothing: how much of each target of a cross-entropy is spread over all labels.
         weights: of each class of a cross-entropy; the mean is then weighted.
+        function: one's own loss of an item in the place of the task's, as `module:function`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -40,3 +44,4 @@ class LossOptions(BaseModel):
     reduction: Reduction = "mean"
     smoothing: Smoothing = 0.0
     weights: Weights | None = None
+    function: Function | None = None

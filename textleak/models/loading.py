@@ -124,7 +124,7 @@ def load_model(options: ModelOptions, task: str = "mlm") -> TextModel:
         feed=options.feed,
     )
     model = TextModel(module, tokenizer, trained, recipe, tuple(notes))
-    trained.check_weights(model)
+    trained.check_loss(model)
     if options.adapter_steps:
         if options.adapter is None:
             raise ConfigError("adapter steps train an adapter: expected one, as lora:rank=8")

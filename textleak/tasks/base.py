@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from textleak.core.batch import IGNORED, TokenBatch
-from textleak.core.errors import ConfigError, ModelError
+from textleak.core.errors import ConfigError, ModelError, UpdateError
 from textleak.core.loss import LossOptions
 from textleak.core.randomness import Stream
+from textleak.tasks.losses import Losses
+from textleak.tasks.own_loss import alike, check_own, own_loss
 
 if TYPE_CHECKING:
     from textleak.models.text_model import TextModel
@@ -81,7 +82,7 @@ class Chances:
     mask_rate: float = 0.15
 
 
-class TextTask(Task, ABC):
+class TextTask(Task, Losses, ABC):
     """A task of language models; the defaults are those of a cross-entropy over classes.
 
     Args:
@@ -104,6 +105,16 @@ class TextTask(Task, ABC):
 
     def __init__(self, options: LossOptions | None = None) -> None:
         self.options = options or LossOptions()
+        named = self.options.function
+        if named is not None and (self.options.weights or self.options.smoothing):
+            raise ConfigError(
+                "a loss of one's own has no label smoothing and no class weights of ours"
+            )
+        if named is not None and self.words and self.bears == "tokens":
+            raise ConfigError(
+                f"{self.name} is read by its cross-entropy: no other loss is attacked"
+            )
+        self.own = None if named is None else own_loss(named)
         if self.options.weights is not None and self.words:
             raise ConfigError(f"{self.name} has words for labels: class weights do not apply")
         if not self.cross_entropy and (self.options.weights or self.options.smoothing):
@@ -112,13 +123,15 @@ class TextTask(Task, ABC):
                 "weights do not apply"
             )
 
-    def check_weights(self, model: TextModel) -> None:
-        """Refuse class weights of another number than the model's classes.
+    def check_loss(self, model: TextModel) -> None:
+        """Refuse class weights of another number than the model's classes, and a loss that is none.
 
         Raises:
-            ConfigError: there are more or fewer.
+            ConfigError: there are more or fewer, or one's own loss cannot be followed.
         """
         weights = self.options.weights
+        if self.own is not None:
+            check_own(str(self.options.function), self.own, torch.eye(2, self.width(model)))
         if weights is not None and len(weights) != self.width(model):
             raise ConfigError(f"expected {self.width(model)} class weights, got {len(weights)}")
 
@@ -159,73 +172,10 @@ class TextTask(Task, ABC):
     ) -> tuple[Tensor, Tensor]:
         """Logits (n, C) and targets of what bears loss, in the batch's order, from states (B, T, H)."""
 
-    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The loss of each item, (n,), with class weights but before any mean."""
-        return F.cross_entropy(
-            logits,
-            targets,
-            weight=self._weights(logits),
-            label_smoothing=self.options.smoothing,
-            reduction="none",
-        )
-
-    def candidate_losses(self, logits: Tensor, targets: Tensor, candidates: int) -> Tensor:
-        """The loss of each of R batches of equal size, (R,), from all their items in order."""
-        losses = self.losses(logits, targets).view(candidates, -1)
-        if self.options.reduction == "sum":
-            return losses.sum(1)
-        weights = self._weights(logits)
-        if weights is None:
-            return losses.mean(1)
-        return losses.sum(1) / weights[targets].view(candidates, -1).sum(1)
-
     def loss(self, model: TextModel, states: Tensor, batch: TokenBatch) -> Tensor:
         """The training loss of a batch from its states (B, T, H)."""
         logits, targets = self.outputs(model, states, batch.attention_mask, batch.labels)
         return self.candidate_losses(logits, targets, 1)[0]
-
-    def _weights(self, like: Tensor) -> Tensor | None:
-        given = self.options.weights
-        return None if given is None else torch.tensor(given).to(like)
-
-    def soft(self, variables: Tensor) -> Tensor:
-        """Free variables (..., C) as soft targets."""
-        return variables.softmax(-1)
-
-    def soft_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The loss of items (...,) at soft targets (..., C)."""
-        scores = logits.log_softmax(-1)
-        weights = self._weights(logits)
-        if weights is not None:
-            scores = scores * weights
-        return -(self.smoothed(targets) * scores).sum(-1)
-
-    def smoothed(self, targets: Tensor) -> Tensor:
-        """Soft targets (..., C) as the loss has them."""
-        spread = self.options.smoothing
-        return targets if not spread else (1 - spread) * targets + spread / targets.shape[-1]
-
-    def reduced(self, losses: Tensor, targets: Tensor) -> Tensor:
-        """The loss of each of R batches, (R,), from those of their items (R, n).
-
-        Args:
-            losses: from `soft_losses`.
-            targets: the soft targets (..., n, C).
-        """
-        weights = self._weights(losses)
-        if self.options.reduction == "sum":
-            return losses.sum(1)
-        if weights is None:
-            return losses.mean(1)
-        return losses.sum(1) / (targets.to(weights) @ weights).sum(-1)
-
-    def divisor(self, items: int) -> int:
-        """By what the losses of so many items were divided."""
-        return items if self.options.reduction == "mean" else 1
-
-    def fixed(self, targets: Tensor, width: int) -> Tensor:
-        """Known targets (n,) as soft ones, (n, C)."""
-        return F.one_hot(targets, width)
 
     def hard(self, targets: Tensor) -> Tensor:
         """Labels (n,) of soft targets (n, C)."""
@@ -262,8 +212,20 @@ class TextTask(Task, ABC):
     def read(self, logits: Tensor, slopes: Tensor) -> Tensor:
         """Targets (n, ...) that the loss's gradients at logits show; both (n, C).
 
-        A mean cross-entropy over n items has the slope (p - y) / n.
+        A mean cross-entropy over n items has the slope (p - y) / n. Of one's own loss of classes every
+        class's slope is computed, and the one taken that points as the shared one does.
+
+        Raises:
+            UpdateError: one's own loss is of what cannot be tried one by one.
         """
+        if self.own is not None:
+            if self.words or not self.cross_entropy:
+                raise UpdateError(f"labels of {self.name} under a loss of one's own: try dlg")
+            return alike(self.own, logits.cpu(), slopes.cpu())
+        return self.plain_read(logits, slopes)
+
+    def plain_read(self, logits: Tensor, slopes: Tensor) -> Tensor:
+        """The same of the task's own loss."""
         if self.options.weights is not None or self.options.smoothing:
             return slopes.argmin(-1)  # the true label's alone is clearly negative
         likely: Tensor = logits.double().softmax(-1) - self.divisor(len(logits)) * slopes

@@ -59,15 +59,15 @@ class MultiLabel(SequenceTask):
         fits = all(map(is_whole, listed))
         return None if fits else "expected a list of whole numbers"
 
-    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def plain_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean binary cross-entropy over the labels of each sequence, (N,)."""
-        return self.soft_losses(logits, targets)
+        return self.plain_soft_losses(logits, targets)
 
     def soft(self, variables: Tensor) -> Tensor:
         """Each label's probability."""
         return variables.sigmoid()
 
-    def soft_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def plain_soft_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean binary cross-entropy over labels."""
         targets = targets.to(logits).expand_as(logits)
         return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(-1)
@@ -96,7 +96,7 @@ class MultiLabel(SequenceTask):
             targets[at, list(row)] = 1
         return targets
 
-    def read(self, logits: Tensor, slopes: Tensor) -> Tensor:
+    def plain_read(self, logits: Tensor, slopes: Tensor) -> Tensor:
         """A mean binary cross-entropy over n sequences of C labels has the slope (p - y) / (n C)."""
         count = self.divisor(len(logits)) * logits.shape[1]
         likely = logits.double().sigmoid() - slopes * count

@@ -51,15 +51,15 @@ class Regression(SequenceTask):
         listed = label if isinstance(label, list) else [label]
         return None if all(map(is_number, listed)) else "expected a number or a list of them"
 
-    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def plain_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean squared error of each sequence, (N,)."""
-        return self.soft_losses(logits, targets)
+        return self.plain_soft_losses(logits, targets)
 
     def soft(self, variables: Tensor) -> Tensor:
         """The variables themselves."""
         return variables
 
-    def soft_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def plain_soft_losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean squared error over a sequence's numbers."""
         return (logits - targets.to(logits)).square().mean(-1)
 
@@ -88,7 +88,7 @@ class Regression(SequenceTask):
         """(B, D)."""
         return torch.tensor([list(row) for row in rows], dtype=torch.float32)
 
-    def read(self, logits: Tensor, slopes: Tensor) -> Tensor:
+    def plain_read(self, logits: Tensor, slopes: Tensor) -> Tensor:
         """A mean squared error over n sequences of D numbers has the slope 2 (z - y) / (n D)."""
         count = self.divisor(len(logits)) * logits.shape[1]
         return (logits.double() - slopes * count / 2).float()

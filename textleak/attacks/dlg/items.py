@@ -39,10 +39,15 @@ def open_labels(
     bias = model.family.head.output.bias_of(update.gradients)
     if options.labels == "known" and granted is not None:
         known = model.task.known(granted)
-    elif options.labels == "analytic" and model.task.one_class and facts.sequences == 1:
+    elif read_off(model, options) and model.task.one_class and facts.sequences == 1:
         # softmax - one-hot is negative at the label alone
         known = None if bias is None else bias.argmin().reshape(1)
     return ItemLabels(model, facts, known)
+
+
+def read_off(model: TextModel, options: MatchingOptions) -> bool:
+    """Whether labels are read off the head's gradient: not under a loss of one's own, whose slopes differ."""
+    return options.labels == "analytic" and model.task.own is None
 
 
 class ItemLabels:

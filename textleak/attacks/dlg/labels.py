@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from textleak.attacks.dlg.facts import Facts, position_norms
-from textleak.attacks.dlg.items import SoftLabels, open_labels
+from textleak.attacks.dlg.items import SoftLabels, open_labels, read_off
 from textleak.attacks.dlg.options import MatchingOptions
 from textleak.core.batch import IGNORED
 from textleak.core.errors import UpdateError
@@ -62,7 +62,7 @@ def make_labels(
         words = torch.tensor([word for row in granted for word in row])
         return SlotLabels(model, facts, words, _known_prior(update, facts, prior))
     bias = model.family.head.output.bias_of(update.gradients)
-    if options.labels == "analytic" and bias is not None:
+    if read_off(model, options) and bias is not None:
         return SlotLabels(model, facts, masked_words(bias, _count(model, update, facts)), prior)
     return VocabularyLabels(
         model, facts, _count(model, update, facts), prior, SIMPLEX[options.simplex]
@@ -93,6 +93,9 @@ class SlotLabels:
         task, count = self._model.task, self._shape[1]
         weights = assignment(variables.view(-1, *self._shape)) / task.divisor(count)  # (R, L, M)
         logits = place_logits(self._model, self._facts, states, self._likely)  # (R, L, V)
+        if task.own is not None:
+            each = [task.losses(logits, word.expand(logits.shape[:2])) for word in self._words]
+            return (weights * torch.stack(each, -1)).sum((1, 2))
         spread = task.options.smoothing
         hit = (1 - spread) * logits[..., self._words]
         if spread:
@@ -135,8 +138,11 @@ class VocabularyLabels:
         weights, words = self._split(variables)
         logits = place_logits(self._model, self._facts, states, self._likely)  # (R, L, V)
         task = self._model.task
-        entropy = logits.logsumexp(-1) - (task.smoothed(words) * logits).sum(-1)  # (R, L)
-        return (weights * entropy).sum(1) * (self._count / task.divisor(self._count))
+        if task.own is not None:
+            losses = task.soft_losses(logits, words)  # (R, L)
+        else:  # without a second table of all words' scores
+            losses = logits.logsumexp(-1) - (task.smoothed(words) * logits).sum(-1)
+        return (weights * losses).sum(1) * (self._count / task.divisor(self._count))
 
     def decide(self, variables: Tensor) -> Tensor:
         """Hard labels (B, T) from one batch's variables (size,)."""

@@ -57,6 +57,8 @@ class Subspace(Attack[SubspaceOptions]):
             raise UpdateError(f"subspace does not read labels of {model.task.name}: try dlg")
         if model.task.words and model.task.options.smoothing:
             raise UpdateError("subspace does not read words under label smoothing: try dlg")
+        if model.task.own and (model.task.words or not model.task.cross_entropy):
+            raise UpdateError("subspace reads classes alone under a loss of one's own: try dlg")
         layer = FirstLayer.of(model)
         sentences: list[Sentence] = []
         stages: list[str] = []

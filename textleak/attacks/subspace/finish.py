@@ -15,6 +15,7 @@ from textleak.evidence.labels import class_counts, evident_labels, logit_gradien
 from textleak.evidence.masks import label_counts, loss_bearing
 from textleak.models.inputs import inputs_of
 from textleak.models.text_model import TextModel
+from textleak.tasks.own_loss import alike
 
 Sentence = tuple[int, ...]
 
@@ -44,7 +45,7 @@ def finish_sequences(
     else:
         bias = classifier.bias_of(update.gradients)
         gradients = logit_gradients(weight, bias, states[0])
-        counts = _counts(model, gradients, logits.double().softmax(1), granted)
+        counts = _counts(model, gradients, logits, granted)
     if int(counts.sum()) == 0:
         counts = F.one_hot(logits.argmax(1), logits.shape[1])
     rows = [
@@ -59,14 +60,17 @@ def finish_sequences(
     return Candidate(batch, sure, 0.0, notes=stages)
 
 
-def _counts(model: TextModel, gradients: Tensor, expected: Tensor, size: int | None) -> Tensor:
+def _counts(model: TextModel, gradients: Tensor, logits: Tensor, size: int | None) -> Tensor:
     """How often each sentence stands with each class, (S, C); see `class_counts`.
 
     With smoothing s the slopes are those of plain targets, times 1 - s, at (p - s / C) / (1 - s). Under
     class weights no count makes them whole: each sentence is taken to stand once, with the class whose
-    slope points as its own does.
+    slope points as its own does; and so under a loss of one's own.
     """
     spread = model.task.options.smoothing
+    if model.task.own is not None:
+        return F.one_hot(alike(model.task.own, logits, gradients), logits.shape[1])
+    expected = logits.double().softmax(1)
     if model.task.options.weights is not None:
         alone = expected[:, None] - model.task.smoothed(torch.eye(expected.shape[1]).double())
         return F.one_hot(
