@@ -65,6 +65,9 @@ class PrefixStates:
     Args:
         module: the public model.
         cells: the most attention scores a head holds at a time; it bounds the memory.
+
+    Attributes:
+        memory_name: what the module calls the argument that takes keys and values.
     """
 
     def __init__(self, module: nn.Module, cells: int = 2_000_000) -> None:
@@ -72,7 +75,7 @@ class PrefixStates:
         self._device = next(module.parameters()).device
         self._dtype = next(module.parameters()).dtype
         taken = inspect.signature(type(module).forward).parameters
-        self._memory_name = "cache" if "cache" in taken else "past_key_values"
+        self.memory_name = "cache" if "cache" in taken else "past_key_values"
 
     @torch.no_grad()
     def alone(self, probe: Probe, words: Tensor, position: int, at_once: int = 8192) -> Tensor:
@@ -124,7 +127,7 @@ class PrefixStates:
                     attention_mask=sees.expand(len(rows), 1, -1, -1),
                     position_ids=torch.full_like(ids, before),
                     use_cache=True,
-                    **{self._memory_name: cache},
+                    **{self.memory_name: cache},
                 )
             layers: list[Any] = cache.layers
             fresh = tuple(
@@ -133,6 +136,49 @@ class PrefixStates:
                 if layer.get_seq_length() == before + count
             )
             yield Extensions(rows, [seen[probe.entry] for probe in probes], fresh)
+
+    @torch.no_grad()
+    def continued(
+        self, prefixes: Sequence[Prefixes], words: Tensor, probes: Sequence[Probe]
+    ) -> Extensions:
+        """Each of `prefixes` (one each, of any lengths) with the word beside it.
+
+        Args:
+            prefixes: single ones, with the memory of all blocks before the last of `probes`.
+            words: the word behind each, (n,).
+            probes: what is wanted, in the order of the forward pass.
+
+        Returns:
+            One extension a row: inputs (n, 1, width), memory (n, heads, 1, d).
+        """
+        checkpoint()
+        lengths = torch.tensor([prefix.length for prefix in prefixes])
+        longest, cache = int(lengths.max()), DynamicCache()
+        for index in range(max(len(prefix.memory) for prefix in prefixes)):
+            sides = [
+                [prefix.memory[index][side][0] for prefix in prefixes if prefix.memory]
+                for side in (0, 1)
+            ]
+            keys, values = (_side_by_side(prefixes, each, longest) for each in sides)
+            cache.update(keys, values, index)
+        sees = torch.full((len(prefixes), longest + 1), torch.finfo(self._dtype).min)
+        sees[:, :longest][torch.arange(longest) < lengths[:, None]] = 0
+        sees[:, longest] = 0
+        with self._watched(probes) as seen:
+            self._run(
+                words[:, None].to(self._device),
+                attention_mask=sees[:, None, None].to(self._device, self._dtype),
+                position_ids=lengths[:, None].to(self._device),
+                use_cache=True,
+                **{self.memory_name: cache},
+            )
+        layers: list[Any] = cache.layers
+        fresh = tuple(
+            (layer.keys[:, :, longest:], layer.values[:, :, longest:])
+            for layer in layers
+            if layer.get_seq_length() == longest + 1
+        )
+        return Extensions(range(len(prefixes)), [seen[p.entry] for p in probes], fresh)
 
     @contextmanager
     def _watched(self, probes: Sequence[Probe]) -> Iterator[dict[str, Tensor]]:
@@ -160,6 +206,17 @@ class PrefixStates:
     def _run(self, ids: Tensor, **inputs: object) -> None:
         with suppress(_Enough):
             self._module(input_ids=ids, **inputs)
+
+
+def _side_by_side(prefixes: Sequence[Prefixes], held: Sequence[Tensor], longest: int) -> Tensor:
+    """Keys or values (heads, t, d) of those prefixes that have some, each filled up to `longest`."""
+    heads, _, size = held[0].shape
+    table = held[0].new_zeros(len(prefixes), heads, longest, size)
+    waiting = iter(held)
+    for row, prefix in enumerate(prefixes):
+        if prefix.memory:
+            table[row, :, : prefix.length] = next(waiting)
+    return table
 
 
 class _Enough(Exception):

@@ -1,31 +1,34 @@
 """The last token of each sequence, which is only ever a label.
 
-The gradient is linear in the labels. With the head's input h_n at the end of prefix n, the probabilities
-p_n, the output table W and any direction G in the space of the shared tensors,
+What a projection of the last block writes for a query (or behind the attention) is seen by its own place
+alone. So the last label of a leaf n adds e_n x_n^T to its rows, with x_n what the projection reads at the
+leaf's last place and e_n the slope of the loss by what it writes there; what the other labels add is
+recomputed, one backward pass a leaf, and how often each leaf counts is fitted outside of all x_n. With the
+head's input h_n, the probabilities p_n and the output table W
 
-    <G, g> = factor * sum over (n, w) of (W^T p_n - W_w) . (J_n G)
+    e_n = count * (dh_n / dy_n)^T (W^T p_n - W_w)
 
-where J_n G is how h_n moves along G, for all prefixes by one product. Some random directions in the last
-block make a short equation system: what follows inside the tree is known, and each leaf's word is found by
-pursuit among all words.
+is linear in the row of the word w, and the nearest word of a whitened dictionary is it. Where keys and
+values alone are shared, all places' x are told apart instead, and e_n is known up to its size.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import DynamicCache
 
 from textleak.attacks.prefix.readout import Readout
+from textleak.attacks.prefix.states import PrefixStates
 from textleak.attacks.prefix.tree import Path
-from textleak.attacks.pursuit.view import View
 from textleak.attacks.pursuit.whitening import whitening
-from textleak.core.batch import padded
 from textleak.core.errors import UpdateError
-from textleak.core.randomness import stream
-from textleak.models.decoder_parts import DecoderParts
+from textleak.models.decoder_parts import DecoderParts, Projection
 
 
 def last_words(
@@ -34,7 +37,7 @@ def last_words(
     shared: Mapping[str, Tensor],
     leaves: Sequence[Path],
     ridge: float,
-    directions: int = 32,
+    equations: int = 24,
 ) -> list[int]:
     """The word behind each of `leaves`.
 
@@ -44,90 +47,244 @@ def last_words(
         shared: the update's gradients.
         leaves: each sequence but for its last token.
         ridge: of whitening, as a share of the largest eigenvalue.
-        directions: how many are drawn, half as many more for each leaf.
+        equations: no projection gives more than so many for each leaf.
 
     Raises:
         UpdateError: no block shares a gradient.
     """
-    names = _last_shared(parts, shared)
-    count = directions + directions // 2 * len(leaves)
-    draws = stream(0, "endings")
-    along = [
-        {n: draws.normal(*shared[n].shape) / shared[n].float().norm() for n in names}
-        for _ in range(count)
-    ]
-    given, moved = _moved(module, parts, leaves, along)  # (S, T, H), (m, S, T, H)
-    seen = torch.tensor([sum(float((g[n] * shared[n]).sum()) for n in names) for g in along])
+    telling, alone = _telling(module, parts, shared, len(leaves))
+    ends = [_end(module, parts, telling, leaf, equations) for leaf in leaves]
+    known = [_known(module, parts, telling, leaf) for leaf in leaves]
+    parted = []
+    for number, projection in enumerate(telling):
+        rows = projection.rows(shared)
+        assert rows is not None
+        read = torch.stack([end.read[number] for end in ends]).double()  # (S, d)
+        before = torch.stack([rest.rows[number] for rest in known]).double()  # (S, out, d)
+        if not alone:
+            read = torch.cat([read, *(rest.read[number].double() for rest in known)])
+        parted.append((rows.double().cpu(), before, read))
+    counts = _counts(parted)
+    slopes = torch.cat(
+        [_left(*each, counts)[_some(len(each[0]), equations)] for each in parted]
+    ).float()  # (c, n)
     readout = Readout(module, parts.head)
-    known = torch.zeros(count)
-    inside = Counter(leaf[:n] for leaf in leaves for n in range(1, len(leaf) + 1))
-    ends: list[Tensor] = []
-    for row, leaf in enumerate(leaves):
-        states = given[row, : len(leaf)]  # (t, H)
-        expected = readout.expected(states)
-        following = torch.tensor(leaf[1:], dtype=torch.long)
-        slopes = expected[:-1] - readout.rows(states[:-1], following)
-        shares = torch.tensor([inside[leaf[: n + 1]] for n in range(1, len(leaf))])
-        own = torch.tensor([inside[leaf[:n]] for n in range(1, len(leaf))])
-        known += torch.einsum("mth,th,t->m", moved[:, row, : len(leaf) - 1], slopes, shares / own)
-        ends.append((expected[-1] - readout.all_rows(states[-1])) @ moved[:, row, len(leaf) - 1].T)
-    return _pursued(seen, known, ends, ridge)
+    return [
+        _nearest(slopes[:, row], float(counts[row]), end, readout, ridge)
+        for row, end in enumerate(ends)
+    ]
 
 
-def _pursued(seen: Tensor, known: Tensor, ends: Sequence[Tensor], ridge: float) -> list[int]:
-    """One word for each leaf, in a whitened dictionary: what is known is chosen first."""
-    view = View(seen[None], whitening(torch.cat(list(ends)), ridge))
-    view.add(torch.cat([known[None], *ends]))
-    if bool(known.any()):
-        view.choose(0)
-    words: dict[int, int] = {}
-    size = len(ends[0])
-    while len(words) < len(ends):
-        scores = view.scores()
-        scores[0] = -1
-        for leaf in words:
-            scores[1 + leaf * size : 1 + (leaf + 1) * size] = -1
-        best = int(scores.argmax())
-        view.choose(best)
-        words[(best - 1) // size] = (best - 1) % size
-    return [words[leaf] for leaf in range(len(ends))]
+@dataclass(frozen=True)
+class End:
+    """The last place of a leaf.
+
+    Attributes:
+        read: what each projection reads there, (d,).
+        head: what the head reads, (H,).
+        jacobian: how that moves with what the projections write, (c, H).
+    """
+
+    read: list[Tensor]
+    head: Tensor
+    jacobian: Tensor
 
 
-def _last_shared(parts: DecoderParts, shared: Mapping[str, Tensor]) -> list[str]:
-    for block in reversed(parts.blocks):
-        first = block[0]
-        before = first.projections[0].name.split(f".{first.block}.")[0]
-        start = f"{before}.{first.block}."
-        names = [n for n, g in shared.items() if n.startswith(start) and bool(g.any())]
-        if names:
-            return names
-    raise UpdateError("no block shares a gradient that tells last tokens")
+@dataclass(frozen=True)
+class Known:
+    """What a leaf's own words add.
+
+    Attributes:
+        rows: to the rows of each projection, (out, d).
+        read: what each projection reads at all places but the last, (t, d).
+    """
+
+    rows: list[Tensor]
+    read: list[Tensor]
 
 
-def _moved(
+def _telling(
+    module: nn.Module, parts: DecoderParts, shared: Mapping[str, Tensor], leaves: int
+) -> tuple[list[Projection], bool]:
+    """The last block's projections that share rows, and whether their places see themselves alone.
+
+    Those that other places see are left out, unless there are no others.
+    """
+    found: list[Projection] = []
+    for probe in parts.blocks[-1]:
+        for projection in (*probe.projections, *probe.inner):
+            rows = projection.rows(shared)
+            if rows is not None and bool(rows.any()) and rows.shape[1] >= leaves:
+                found.append(projection)
+    if not found:
+        raise UpdateError("the last block shares no gradient that tells last tokens")
+    moved = _moved_by_first(module, parts, found)
+    alone = [projection for projection, other in zip(found, moved, strict=True) if not other]
+    return (alone, True) if alone else (found, False)
+
+
+def _moved_by_first(
+    module: nn.Module, parts: DecoderParts, telling: Sequence[Projection]
+) -> list[bool]:
+    """Whether what each projection writes at the first of two places moves the head at the second."""
+    device = next(module.parameters()).device
+    sizes = [len(_upright(p, module.get_parameter(f"{p.name}.weight"))) for p in telling]
+    first = [torch.zeros(1, size, device=device, requires_grad=True) for size in sizes]
+    read: dict[str, Tensor] = {}
+    with _watched(module, parts, telling, read, first, place=0), torch.enable_grad():
+        module(input_ids=torch.tensor([[0, 1]], device=device), use_cache=False)
+        slopes = torch.autograd.grad(read[""][0, -1].square().sum(), first, allow_unused=True)
+    return [slope is not None and bool(slope.any()) for slope in slopes]
+
+
+def _end(
     module: nn.Module,
     parts: DecoderParts,
-    leaves: Sequence[Path],
-    along: Sequence[Mapping[str, Tensor]],
-) -> tuple[Tensor, Tensor]:
-    """What the head reads at every place, and how it moves along each direction."""
-    ids, mask = padded(leaves, 0)
-    names = list(along[0])
-    values = [module.get_parameter(name) for name in names]
-    seen: list[Tensor] = []
-    layer = module.get_submodule(parts.head.name)
-    handle = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    device = values[0].device
+    telling: Sequence[Projection],
+    leaf: Path,
+    equations: int,
+) -> End:
+    """One product with the unit matrix gives the Jacobian: the place stands there once for each row."""
+    device = next(module.parameters()).device
+    memory, units = PrefixStates(module).memory_name, []
+    cache = DynamicCache()
+    for projection in telling:
+        weight = _upright(projection, module.get_parameter(f"{projection.name}.weight"))
+        units.append(torch.eye(len(weight), device=device)[_some(len(weight), equations)])
+    count = sum(map(len, units))
+    if len(leaf) > 1:
+        with torch.no_grad():
+            module(input_ids=torch.tensor([leaf[:-1]], device=device), **{memory: cache})
+        many, layers = DynamicCache(), list[Any](cache.layers)
+        for index, layer in enumerate(layers):
+            keys, values = (side.expand(count, -1, -1, -1) for side in (layer.keys, layer.values))
+            many.update(keys, values, index)
+        cache = many
+    moved = torch.zeros(count, count, device=device, requires_grad=True)
+    pieces = torch.split(moved, [len(unit) for unit in units], dim=1)
+    parts_of = [piece @ unit for piece, unit in zip(pieces, units, strict=True)]
+    read: dict[str, Tensor] = {}
+    with _watched(module, parts, telling, read, parts_of, place=-1), torch.enable_grad():
+        module(input_ids=torch.full((count, 1), leaf[-1], device=device), **{memory: cache})
+        given = read[""][:, -1]  # (c, H)
+        back = torch.zeros_like(given, requires_grad=True)
+        (slopes,) = torch.autograd.grad(given, moved, back, create_graph=True)
+        (jacobian,) = torch.autograd.grad(slopes, back, torch.eye(count, device=device))
+    at = [read[projection.name][0, -1].detach().cpu() for projection in telling]
+    return End(at, given[0].detach(), jacobian)
+
+
+def _some(rows: int, most: int) -> slice:
+    """At most so many of the rows, evenly spread."""
+    return slice(None, None, max(1, -(-rows // most)))
+
+
+@contextmanager
+def _watched(
+    module: nn.Module,
+    parts: DecoderParts,
+    telling: Sequence[Projection],
+    read: dict[str, Tensor],
+    moved: Sequence[Tensor],
+    place: int,
+) -> Iterator[None]:
+    """Note what the projections and the head read, and add to what they write at one place.
+
+    Args:
+        module: the public model.
+        parts: its parts.
+        telling: the projections.
+        read: filled by their names; the head's is empty.
+        moved: what is added, (B, out) each; none where it is empty.
+        place: where.
+    """
+
+    def note(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hook(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+            if given[0].dim() == 3:  # DoRA shows an adapter the unit matrix first
+                read[name] = given[0]
+
+        return hook
+
+    def move(by: Tensor) -> Callable[[nn.Module, object, Tensor], Tensor]:
+        def hook(_: nn.Module, given: object, written: Tensor) -> Tensor:
+            if written.dim() < 3:
+                return written
+            at = torch.zeros(written.shape[1], 1, device=written.device)
+            at[place] = 1
+            return written + at * by[:, None]
+
+        return hook
+
+    layers = [module.get_submodule(projection.name) for projection in telling]
+    handles = [module.get_submodule(parts.head.name).register_forward_pre_hook(note(""))]
+    handles += [
+        layer.register_forward_pre_hook(note(projection.name))
+        for layer, projection in zip(layers, telling, strict=True)
+    ]
+    handles += [
+        layer.register_forward_hook(move(by)) for layer, by in zip(layers, moved, strict=False)
+    ]
     try:
-        with torch.enable_grad():
-            module(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
-            given = seen[0]
-            back = torch.zeros_like(given, requires_grad=True)
-            slopes = torch.autograd.grad(given, values, back, create_graph=True)  # linear in `back`
-            moved = []
-            for direction in along:
-                parts_of = [direction[name].to(slopes[0]) for name in names]
-                moved.append(torch.autograd.grad(slopes, back, parts_of, retain_graph=True)[0])
+        yield
     finally:
-        handle.remove()
-    return given.detach().cpu(), torch.stack(moved).detach().cpu()
+        for handle in handles:
+            handle.remove()
+
+
+def _known(
+    module: nn.Module, parts: DecoderParts, telling: Sequence[Projection], leaf: Path
+) -> Known:
+    """What the labels of a leaf's own words add to the rows, and what is read at their places."""
+    weights = [module.get_parameter(f"{projection.name}.weight") for projection in telling]
+    if len(leaf) == 1:
+        rows = [torch.zeros_like(_upright(p, w)) for p, w in zip(telling, weights, strict=True)]
+        return Known([row.cpu() for row in rows], [row[:0].cpu() for row in rows])
+    ids = torch.tensor([leaf], device=weights[0].device)
+    read: dict[str, Tensor] = {}
+    with _watched(module, parts, telling, read, (), place=0), torch.enable_grad():
+        logits = module(input_ids=ids, use_cache=False).logits[0, :-1]
+        loss = nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum")
+        gradients = torch.autograd.grad(loss, weights)
+    rows = [_upright(p, g).cpu() for p, g in zip(telling, gradients, strict=True)]
+    return Known(rows, [read[p.name][0, :-1].detach().cpu() for p in telling])
+
+
+def _upright(projection: Projection, weight: Tensor) -> Tensor:
+    return weight.detach().T if projection.transposed else weight.detach()
+
+
+def _counts(parted: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+    """How often each sequence counts, fitted outside of what is read, (S,); zeros where none can be."""
+    fits = []
+    for rows, known, read in parted:
+        basis = torch.linalg.qr(read.T).Q  # (d, n)
+        outside = (known - known @ basis @ basis.T).flatten(1)  # (S, out d)
+        if len(basis) >= 2 * len(read) and bool(outside.any()):
+            target = (rows - rows @ basis @ basis.T).flatten()[:, None]
+            fits.append(torch.linalg.lstsq(outside.T, target, driver="gelsd").solution[:, 0])
+    return torch.stack(fits).median(0).values if fits else torch.zeros(len(parted[0][1])).double()
+
+
+def _left(rows: Tensor, known: Tensor, read: Tensor, counts: Tensor) -> Tensor:
+    """The slopes behind what the known part leaves of the rows, (out, n).
+
+    Args:
+        rows: (out, d).
+        known: what the inner labels of each sequence add to them, (S, out, d).
+        read: at the last places, and wherever else is to be told apart, (n, d).
+        counts: how often each sequence counts, (S,).
+    """
+    rows = rows - torch.einsum("s,sod->od", counts, known)
+    slopes: Tensor = torch.linalg.lstsq(read.T, rows.T, driver="gelsd").solution.T
+    return slopes
+
+
+def _nearest(own: Tensor, count: float, end: End, readout: Readout, ridge: float) -> int:
+    """The word whose slopes, times the count, are nearest `own` (c,); in direction where it is none."""
+    atoms = (readout.expected(end.head[None]) - readout.all_rows(end.head)) @ end.jacobian.T
+    turn = whitening(atoms.cpu(), ridge)
+    turned, wanted = atoms.cpu().double() @ turn, own.double() @ turn
+    if count > 0:
+        return int((count * turned - wanted).norm(dim=1).argmin())
+    return int(((turned @ wanted) / turned.norm(dim=1).clamp_min(1e-300)).argmax())

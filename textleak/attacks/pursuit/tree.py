@@ -9,6 +9,7 @@ end its coefficients are zero.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -31,27 +32,44 @@ class PursuitOptions(BaseModel):
         share: at most this share of the width is chosen; more is no recovery.
         ridge: of whitening, as a share of the largest eigenvalue.
         layers: how many layers vote on prefixes.
+        scouts: how many of them see every continuation.
+        beam: how many continuations, those that the first of them favour, the others see at a time.
         paths: random paths of found words whose states whiten the deeper layers.
         length: words of each of these.
+        words: a word counts while chance would bring no more than so many like it.
+        chance: a prefix counts likewise.
+        patience: so many in a row that do not count end the pursuit.
+        weakest: atoms are taken to give the rows no less than this share of what noise does.
         least: a chosen prefix whose coefficients are smaller, beside the largest, does not belong.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     explained: float = Field(default=1e-3, gt=0, lt=1)
-    share: float = Field(default=0.5, gt=0, lt=1)
+    share: float = Field(default=0.9, gt=0, lt=1)
     ridge: float = Field(default=1e-6, gt=0, lt=1)
-    layers: Count = 8
+    layers: Count = 16
+    scouts: Count = 1
+    beam: Count = 16
     paths: Count = 120
     length: Count = 12
+    words: float = Field(default=1.0, gt=0)
+    chance: float = Field(default=0.1, gt=0)
+    patience: Count = 40
+    weakest: float = Field(default=0.05, gt=0)
     least: float = Field(default=1e-3, gt=0, lt=1)
 
 
 def chosen_atoms(view: View, options: PursuitOptions) -> list[int]:
     """The candidates of one view that explain its rows, in the order of their choice."""
     found: list[int] = []
+    doubtful = 0
     while view.residual > options.explained and len(found) < options.share * view.width:
-        found.append(int(view.scores().argmax()))
+        gains = gains_of([view])
+        found.append(int(gains.argmax()))
+        doubtful = doubtful + 1 if by_chance(gains, float(gains.max())) > options.words else 0
+        if doubtful > options.patience:
+            return found[:-doubtful]
         view.choose(found[-1])
     return found
 
@@ -65,39 +83,123 @@ def grow_jointly(
     options: PursuitOptions,
     on_node: Callable[[dict[Path, float]], None] = lambda nodes: None,
 ) -> Tree:
-    """The prefixes that explain the rows of all views."""
+    """The prefixes that explain the rows of all views, each with how many chance would bring."""
     most = options.share * min(view.width for view in views)
-    open_paths: list[tuple[Path, int]] = []
-    held: dict[Path, tuple[Prefixes, Extensions]] = {}
     nodes: dict[Path, float] = {}
-
-    def expand(prefixes: Prefixes, path: Path) -> None:
-        (found,) = states.extended(prefixes, words, probes)
-        held[path] = (prefixes, found)
-        for view, inputs in zip(views, found.inputs, strict=True):
-            view.add(inputs[0])
-        open_paths.extend((path, column) for column in range(len(words)))
-
-    expand(Prefixes(torch.zeros(1, 0, dtype=torch.long)), ())
+    search = _Search(states, views, probes, words, options)
+    doubtful = 0
     while len(nodes) < most and max(view.residual for view in views) > options.explained:
-        index = _best(views)
-        path, column = open_paths[index]
-        node = (*path, int(words[column]))
-        for view in views:
-            view.choose(index)
-        nodes[node] = max(view.residual for view in views)
+        node, chance = search.taken(longest)
+        nodes[node] = chance
         on_node(nodes)
-        if len(node) < longest:
-            prefixes, found = held[path]
-            expand(kept(prefixes, found, words, torch.tensor([[0, column]])), node)
+        doubtful = doubtful + 1 if chance > options.chance else 0
+        if doubtful > options.patience:
+            break
     complete = max(view.residual for view in views) <= options.explained
-    return Tree(_needed(nodes, views, options.least) if complete else nodes, complete)
+    if complete:
+        return Tree(_needed(nodes, views, options.least), True)
+    return Tree(_likely(nodes, options.chance), False)
 
 
-def _best(views: Sequence[View]) -> int:
-    """The candidate that gains most likelihood; one that was chosen has nothing left to gain."""
-    gains = [-torch.log1p(-view.scores().clamp_max(1 - 1e-6)) for view in views]  # each (P,)
-    return int(torch.stack(gains).mean(0).argmax())
+class _Search:
+    """The open continuations of a growing tree.
+
+    The first views see every continuation: one block's work for each. The others see those that the
+    first hold most of, as soon as they do.
+    """
+
+    def __init__(
+        self,
+        states: PrefixStates,
+        views: Sequence[View],
+        probes: Sequence[Probe],
+        words: Tensor,
+        options: PursuitOptions,
+    ) -> None:
+        self._states, self._probes, self._words, self._options = states, probes, words, options
+        self._scouts, self._judges = views[: options.scouts], views[options.scouts :]
+        self._open: list[tuple[Path, int]] = []  # a path, and the word's column
+        self._held: dict[Path, Prefixes] = {}
+        self._seen: dict[int, tuple[int, Extensions, int]] = {}  # place, what was found, its row
+        self._order: list[int] = []  # the same places
+        self._expand((), Prefixes(torch.zeros(1, 0, dtype=torch.long)))
+
+    def taken(self, longest: int) -> tuple[Path, float]:
+        """Take the continuation that gains most likelihood; with how many chance would bring."""
+        gains = gains_of(self._scouts)
+        self._look(gains.topk(min(self._options.beam, len(gains))).indices.tolist())
+        total = gains[torch.tensor(self._order)]
+        if self._judges:
+            total = total + gains_of(self._judges)
+        place = int(total.argmax())
+        index = self._order[place]
+        path, column = self._open[index]
+        for view in self._scouts:
+            view.choose(index)
+        for view in self._judges:
+            view.choose(place)
+        node = (*path, int(self._words[column]))
+        if len(node) < longest:
+            _, found, row = self._seen[index]
+            memory = tuple(
+                (keys[row : row + 1], values[row : row + 1]) for keys, values in found.memory
+            )
+            one, word = Extensions(range(1), [], memory), self._words[column : column + 1]
+            first = torch.zeros(1, 2, dtype=torch.long)
+            self._expand(node, kept(self._held[path], one, word, first))
+        return node, by_chance(total, float(total[place]))
+
+    def _expand(self, path: Path, prefix: Prefixes) -> None:
+        self._held[path] = prefix
+        probes = self._probes[: len(self._scouts)]
+        (found,) = self._states.extended(prefix, self._words, probes)
+        for view, inputs in zip(self._scouts, found.inputs, strict=True):
+            view.add(inputs[0].cpu())
+        self._open.extend((path, column) for column in range(len(self._words)))
+
+    def _look(self, indices: Sequence[int]) -> None:
+        """Show the other views those of the continuations that they have not seen."""
+        fresh = [index for index in indices if index not in self._seen]
+        if not fresh:
+            return
+        prefixes = [self._held[self._open[index][0]] for index in fresh]
+        words = self._words[torch.tensor([self._open[index][1] for index in fresh])]
+        found = self._states.continued(prefixes, words, self._probes)
+        for view, inputs in zip(self._judges, found.inputs[len(self._scouts) :], strict=True):
+            view.add(inputs[:, 0].cpu())
+        for row, index in enumerate(fresh):
+            self._seen[index] = (len(self._order), found, row)
+            self._order.append(index)
+
+
+def gains_of(views: Sequence[View]) -> Tensor:
+    """How much likelihood each candidate gains, over all views; nothing where it was chosen."""
+    return torch.stack([-torch.log1p(-view.scores().clamp_max(1 - 1e-6)) for view in views]).sum(0)
+
+
+def by_chance(gains: Tensor, gain: float) -> float:
+    """How many candidates would gain so much if none belonged.
+
+    By chance a score is of a Beta law, and -log(1 - s) falls off exponentially; how fast, the upper tail
+    of all candidates tells, few of which ever belong.
+
+    >>> draws = torch.distributions.Exponential(2.0).sample((100_000,))
+    >>> 0.01 < by_chance(draws, 7.0) < 0.3  # 100,000 exp(-14) = 0.08
+    True
+    """
+    last, tail = len(gains) // 100, len(gains) // 10
+    if last < 1:
+        return 0.0
+    ordered = gains.topk(tail + 1).values
+    width = float(ordered[last] - ordered[tail])
+    return last * math.exp(-math.log(10) * (gain - float(ordered[last])) / max(width, 1e-12))
+
+
+def _likely(nodes: dict[Path, float], chance: float) -> dict[Path, float]:
+    """The prefixes that are no chance, and what leads to them."""
+    ends = [path for path, by in nodes.items() if by <= chance]
+    needed = {path[:n] for path in ends for n in range(1, len(path) + 1)}
+    return {path: nodes[path] for path in nodes if path in needed}
 
 
 def _needed(nodes: dict[Path, float], views: Sequence[View], least: float) -> dict[Path, float]:

@@ -8,6 +8,11 @@ candidate a is scored by the share of what is left of it, outside Q, that lies i
 
 which is 1 for every atom that belongs as soon as no more than rank R are missing. R a and the length left
 follow step by step from the product of each candidate with the newest column of Q alone.
+
+Noise of variance v on the entries of the rows adds N = v tr(M P M) diag(1 / S^2) to R R^T on average, with
+the transform M, the projection P away from Q and the singular values S of the rows. Each direction of the
+residual's rows then counts by the share of it that is no noise, 1 - n: the eigenvalues n of
+(R R^T)^(-1/2) N (R R^T)^(-1/2). The rows are explained when none of them is left.
 """
 
 from __future__ import annotations
@@ -15,6 +20,8 @@ from __future__ import annotations
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
+
+from textleak.attacks.pursuit.grown import Grown
 
 
 class ViewOptions(BaseModel):
@@ -40,22 +47,36 @@ class View:
     Args:
         rows: (m, d) sums of atoms.
         transform: (d, d) applied to rows and atoms.
+        noise: the variance of noise on each entry of the rows.
         options: what counts as nothing.
     """
 
-    def __init__(self, rows: Tensor, transform: Tensor, options: ViewOptions | None = None) -> None:
+    def __init__(
+        self,
+        rows: Tensor,
+        transform: Tensor,
+        noise: float = 0.0,
+        options: ViewOptions | None = None,
+    ) -> None:
         self._transform, self._options = transform, options or ViewOptions()
         turned = rows.double() @ transform
-        turned = turned / turned.norm(dim=1, keepdim=True).clamp_min(1e-300)
+        if not noise:
+            turned = turned / turned.norm(dim=1, keepdim=True).clamp_min(1e-300)
         _, sizes, right = torch.linalg.svd(turned, full_matrices=False)
-        self._rows = right[sizes > self._options.rounding * sizes[0]]
+        self._variance, self._passed = noise, noise * float(transform.square().sum())
+        spread = transform.square().sum() ** 2 / (transform @ transform).square().sum()
+        self._edge = (1 + (len(rows) / max(float(spread), 1.0)) ** 0.5) ** 2
+        least = max(self._options.rounding * float(sizes[0]), (self._passed * self._edge) ** 0.5)
+        seen = sizes > least
+        self._rows = right[seen]
+        self._weak = 1 / sizes[seen].square()
         self._left = self._rows.clone()
         self._chosen = torch.zeros(0, rows.shape[1]).double()
         self._picked: list[Tensor] = []
-        self._atoms: list[Tensor] = []
-        self._within: list[Tensor] = []  # R a
-        self._length: list[Tensor] = []  # |a|^2
-        self._rest: list[Tensor] = []  # |a|^2 - |Q^T a|^2
+        self._atoms = Grown(rows.shape[1])
+        self._within = Grown(self.rank)  # R a
+        self._length = Grown()  # |a|^2
+        self._rest = Grown()  # |a|^2 - |Q^T a|^2
 
     @property
     def rank(self) -> int:
@@ -69,34 +90,37 @@ class View:
 
     @property
     def residual(self) -> float:
-        """The share of the rows that the chosen atoms leave, root mean square."""
-        return float(self._left.norm() / max(self.rank, 1) ** 0.5)
+        """The share of the rows that the chosen atoms leave, root mean square, noise taken off."""
+        left = self._left.square().sum(1) - self._edge * self._passed * self._weak
+        return float(left.clamp_min(0).sum().sqrt() / max(self.rank, 1) ** 0.5)
 
     def add(self, atoms: Tensor) -> None:
         """Take more candidates, (P, d)."""
         turned = (atoms.to(self._transform.dtype) @ self._transform).float()
         inside = turned @ self._chosen.T.float()
         length = turned.square().sum(1)
-        self._atoms.append(turned)
-        self._within.append(turned @ self._left.T.float())
-        self._length.append(length)
-        self._rest.append(length - inside.square().sum(1))
+        self._atoms.add(turned)
+        self._within.add(turned @ self._left.T.float())
+        self._length.add(length)
+        self._rest.add(length - inside.square().sum(1))
 
     def scores(self) -> Tensor:
         """S of every candidate, (P,); 0 where nothing of it is left."""
-        self._merge()
         values, vectors = torch.linalg.eigh(self._left @ self._left.T)
         kept = values > self._options.floor**2
-        root = (vectors[:, kept] / values[kept].sqrt()).float()
-        fit = (self._within[0] @ root).square().sum(1)
-        rest, length = self._rest[0], self._length[0]
+        root = vectors[:, kept] / values[kept].sqrt()  # (R R^T)^(-1/2) up to a rotation
+        if self._variance:
+            noise = self._passed * self._weak
+            shares, turn = torch.linalg.eigh(root.T @ (noise[:, None] * root))
+            root = root @ turn * (1 - self._edge * shares).clamp_min(0).sqrt()
+        fit = (self._within.rows @ root.float()).square().sum(1)
+        rest, length = self._rest.rows, self._length.rows
         score = (fit / rest.clamp_min(1e-30)).clamp(0, 1)
         return torch.where(rest > self._options.spent * length, score, torch.zeros(()))
 
     def choose(self, index: int) -> None:
         """Take candidate number `index` among the chosen."""
-        self._merge()
-        atom = self._atoms[0][index].double()
+        atom = self._atoms.rows[index].double()
         self._picked.append(atom)
         atom = atom - self._chosen.T @ (self._chosen @ atom)
         atom = atom - self._chosen.T @ (self._chosen @ atom)
@@ -104,9 +128,10 @@ class View:
         along = self._left @ direction
         self._left = self._left - along[:, None] * direction
         self._chosen = torch.cat([self._chosen, direction[None]])
-        products = self._atoms[0] @ direction.float()
-        self._within[0] -= products[:, None] * along.float()
-        self._rest[0] -= products.square()
+        self._passed -= self._variance * float((self._transform @ direction).square().sum())
+        products = self._atoms.rows @ direction.float()
+        self._within.rows.addr_(products, along.float(), alpha=-1)
+        self._rest.rows.addcmul_(products, products, value=-1)
 
     def weights(self) -> Tensor:
         """How much each chosen atom adds to the rows, as a share of the most, (k,)."""
@@ -114,8 +139,3 @@ class View:
         coefficients = torch.linalg.lstsq(atoms.T, self._rows.T, driver="gelsd").solution  # (k, m)
         sizes: Tensor = coefficients.norm(dim=1) * atoms.norm(dim=1)
         return sizes / sizes.max().clamp_min(1e-300)
-
-    def _merge(self) -> None:
-        for pieces in (self._atoms, self._within, self._length, self._rest):
-            if len(pieces) > 1:
-                pieces[:] = [torch.cat(pieces)]
