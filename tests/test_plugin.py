@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from families.folders import CORPUS, make_folder
 
 from tests.sharing import share
 from textleak.models import ModelOptions, load_model
+from textleak.vision.pixels import to_picture
 
 PLUGIN = Path(__file__).parent / "plugin"
 SCRIPT = """
@@ -26,6 +28,7 @@ for line in sys.stdin.read().splitlines():
         if end.code:
             raise
 """
+KINDS = ("attacks", "image-attacks", "defences", "metrics", "families", "readers")
 GRID = """\
 texts: [the cat sat, a dog]
 batch_sizes: 2
@@ -48,13 +51,16 @@ def said(where: Path, mlm_folder: str) -> str:
     rows = {name: gradient.tolist() for name, gradient in update.gradients.items()}
     (where / "update.json").write_text(json.dumps(rows))
     (where / "truth.txt").write_text("\n".join(CORPUS[:2]))
+    to_picture(torch.ones(1, 12, 12)).save(where / "white.png")
     calls = [
-        *(("list", kind) for kind in ("attacks", "defences", "metrics", "families", "readers")),
+        *(("list", kind) for kind in KINDS),
         ("attack", "-s", "the cat sat", "-s", "a dog", "--model", mlm_folder, "--attack",
          "first-words", "--defence", "flip", "--json", "run.json"),
         ("invert", "update.json", "--model", folder, "--task", "mlm", "--attack", "subspace",
          "--reference", "truth.txt", "--json", "found.json"),
         ("audit", "grid.yaml", "-o", "audit"),
+        ("vision", "attack", "--image", "white.png", "--model", "lenet", "--attack", "grey",
+         "--set", "brightness=1.0", "--json", "picture.json"),
     ]  # fmt: skip
     path = os.pathsep.join([str(PLUGIN), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
@@ -75,6 +81,21 @@ def said(where: Path, mlm_folder: str) -> str:
 )
 def test_what_is_outside_is_listed(said: str, name: str) -> None:
     assert name in said
+
+
+def test_an_outside_attack_is_listed_with_those_of_its_modality(said: str) -> None:
+    text, images = said.split("defences:")[0].split("image-attacks:")
+    assert "first-words" in text
+    assert "first-words" not in images
+    assert "grey" in images
+    assert "grey" not in text
+
+
+@pytest.mark.usefixtures("said")
+def test_an_outside_attack_on_images_is_recorded(where: Path) -> None:
+    data = json.loads((where / "picture.json").read_text())
+    assert (data["attack"], data["options"]) == ("grey", {"brightness": 1.0})
+    assert data["mse"] == 0.0
 
 
 def test_an_outside_attack_defence_and_metric_are_recorded(said: str, where: Path) -> None:

@@ -67,7 +67,7 @@ class BaseAttack(ABC, Generic[OptionsT, ModelT, CandidateT, ReconstructionT]):
         session = BaseSession(modality, on_event, budget)
         session.emit(Started(attack=self.name))
         candidate, verdict, stopped = carry_out(
-            lambda: self.run(model, modality.prepared(update), session),
+            lambda: self._found(model, modality.prepared(update), session),
             lambda found: modality.judge(update, found),
             session,
             modality.module,
@@ -83,6 +83,15 @@ class BaseAttack(ABC, Generic[OptionsT, ModelT, CandidateT, ReconstructionT]):
         if session.watched:
             session.emit(modality.end(result, {**cost, **facts, **said}))
         return result
+
+    def _found(
+        self, model: ModelT, update: SharedUpdate, session: BaseSession[ModelT, CandidateT]
+    ) -> CandidateT:
+        """What `run` finds, told once at least."""
+        found = self.run(model, update, session)
+        if not session.told:
+            session.progress(found, stage=self.name, iteration=1, total=1)
+        return found
 
     @abstractmethod
     def run(

@@ -30,6 +30,7 @@ class BaseSession(Generic[ModelT, CandidateT]):
         modality: the same.
         meter: what it has spent of it.
         best: what is handed back if the attack is stopped.
+        told: whether it has said where it stands.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class BaseSession(Generic[ModelT, CandidateT]):
         self.modality = modality
         self.meter = Meter(budget or UNLIMITED)
         self.best: CandidateT | None = None
+        self.told = False
         self._on_event = on_event
         self._started = time.perf_counter()
 
@@ -92,7 +94,7 @@ class BaseSession(Generic[ModelT, CandidateT]):
         Raises:
             BudgetSpent: the budget ends the attack here.
         """
-        self.best = candidate
+        self.best, self.told = candidate, True
         if self.watched:
             facts = dict(stage=stage, iteration=iteration, total=total)
             facts |= dict(evaluations=self.evaluations, seconds=self.seconds)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from textleak.attacks import ATTACKS
+from textleak.attacks.building import built
 from textleak.audit.each import NO_WATCHER, AttackCall, Watcher
 from textleak.audit.result import Audit
 from textleak.audit.run import PrivateText, audit_client
@@ -21,7 +22,6 @@ from textleak.core.config import RunConfig
 from textleak.core.cores import threads_for
 from textleak.core.errors import ConfigError, DataError, unknown
 from textleak.core.update import UpdateMetadata
-from textleak.core.validation import validated
 from textleak.defences import Defences
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.models.loading import default_task
@@ -74,10 +74,7 @@ def build_attack(config: RunConfig) -> Any:
         options["labels"] = config.labels
     elif config.labels not in (None, "known"):
         raise ConfigError(f"{config.attack} does not choose how labels are found")
-    for key in options:
-        if key not in schema.model_fields:
-            raise ConfigError(unknown(f"option of {config.attack}", key, schema.model_fields))
-    return attack_class(validated(schema, options, f"option of {config.attack}: "))
+    return built(ATTACKS, config.attack, options)
 
 
 def settled(config: RunConfig) -> RunConfig:

@@ -7,7 +7,7 @@ through when a name is asked for that is not our own, or when all are listed.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar, cast
@@ -25,12 +25,20 @@ class Registry(Generic[T]):
         entries: name to `"package.module:attribute"`.
         group: the entry points that add to them, `textleak.attacks` and the like; an outside entry
             never takes the place of one of our own.
+        belongs: which entries of the group are meant for here, where several registries share it.
     """
 
-    def __init__(self, kind: str, entries: Mapping[str, str], group: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        entries: Mapping[str, str],
+        group: str | None = None,
+        belongs: Callable[[T], bool] | None = None,
+    ) -> None:
         self.kind = kind
         self._own = dict(entries)
         self._group = group
+        self._belongs = belongs
 
     @cached_property
     def _entries(self) -> dict[str, str]:
@@ -41,11 +49,23 @@ class Registry(Generic[T]):
         return iter(self.names())
 
     def __contains__(self, name: object) -> bool:
-        return name in self._own or name in self._entries
+        return name in self._own or self._meant(str(name))
 
     def names(self) -> list[str]:
         """The names, our own first, in the order of their registration."""
-        return [*self._own, *(name for name in self._entries if name not in self._own)]
+        return [
+            *self._own,
+            *(name for name in self._entries if name not in self._own and self._meant(name)),
+        ]
+
+    def _meant(self, name: str) -> bool:
+        """Whether an outside entry is one of here; one that cannot be loaded is, to say so when asked for."""
+        if name not in self._entries or self._belongs is None:
+            return name in self._entries
+        try:
+            return self._belongs(self._outside(name))
+        except ConfigError:
+            return True
 
     def check(self, name: str) -> str:
         """Return `name`; raise ConfigError with the nearest valid name if it is not registered."""
@@ -62,6 +82,9 @@ class Registry(Generic[T]):
         if self.check(name) in self._own:
             module, attribute = self._own[name].split(":")
             return cast(T, getattr(importlib.import_module(module), attribute))
+        return self._outside(name)
+
+    def _outside(self, name: str) -> T:
         where = self._entries[name]
         try:
             module, attribute = where.split(":")

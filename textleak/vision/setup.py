@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from textleak.attacks.building import built
 from textleak.audit.setup import checked_device
 from textleak.core.cores import threads_for
-from textleak.core.errors import ConfigError, DataError, unknown
+from textleak.core.errors import DataError
 from textleak.core.image_config import ImageRunConfig
 from textleak.core.update import SharedUpdate, UpdateMetadata
-from textleak.core.validation import validated
 from textleak.defences import Defences
 from textleak.results.header import RunHeader, versions
 from textleak.vision.attacks import IMAGE_ATTACKS, ImageAttack
@@ -76,12 +76,8 @@ def build_attack(config: ImageRunConfig) -> ImageAttack[Any]:
     Raises:
         ConfigError: no such attack, an unknown option, or a value that is not valid.
     """
-    kind = IMAGE_ATTACKS.load(config.attack)
-    schema = kind.options_class
-    for key in config.options:
-        if key not in schema.model_fields:
-            raise ConfigError(unknown(f"option of {config.attack}", key, schema.model_fields))
-    return kind(validated(schema, config.options, f"option of {config.attack}: "))
+    attack: ImageAttack[Any] = built(IMAGE_ATTACKS, config.attack, config.options)
+    return attack
 
 
 def run_header(

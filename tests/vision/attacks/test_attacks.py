@@ -7,14 +7,11 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from pydantic import BaseModel
 from torch import Tensor, nn
 
 from tests.vision.conftest import blobs
 from tests.vision.sharing import PrivateImages, scores, share
-from textleak.core.budget import Budget
 from textleak.core.errors import ConfigError, ModelError, UpdateError
-from textleak.core.events import Event, parse_event
 from textleak.core.threat_model import ThreatModel
 from textleak.core.update import SharedUpdate
 from textleak.defences import on_update
@@ -40,35 +37,6 @@ def perceptron(pixels: Tensor, label: int = 2) -> tuple[ImageModel, PrivateImage
     shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
     model = load_image_model(ImageModelOptions(name="mlp", shape=shape, classes=4))
     return model, *share(model, pixels, [label] * len(pixels))
-
-
-@pytest.mark.parametrize("name", IMAGE_ATTACKS.names())
-def test_an_attack_keeps_its_promises(name: str, pixels: Tensor) -> None:
-    kind = IMAGE_ATTACKS.load(name)
-    assert issubclass(kind, ImageAttack)
-    assert kind.name == name
-    assert "__call__" not in vars(kind)
-    assert isinstance(kind.options_class(), BaseModel)
-    assert kind.options_class.model_config["extra"] == "forbid"
-    model, private, update = perceptron(pixels)
-    weights = [parameter.clone() for parameter in model.module.parameters()]
-    model.module.train()
-    events: list[Event] = []
-    noise = torch.random.get_rng_state()
-    once = attack(name, **SHORT.get(name, {}))(model, update, seed=1, on_event=events.append)
-    assert torch.equal(noise, torch.random.get_rng_state())
-    again = attack(name, **SHORT.get(name, {}))(model, update, seed=1)
-    assert torch.equal(once.candidate.batch.pixels, again.candidate.batch.pixels)
-    assert model.module.training
-    for parameter, before in zip(model.module.parameters(), weights, strict=True):
-        assert torch.equal(parameter, before)
-        assert parameter.grad is None
-        assert parameter.requires_grad
-    assert [event.kind for event in events[:2]] == ["started", "image-iteration"]
-    assert events[-1].kind == "image-finished"
-    assert all(parse_event(event.model_dump_json()) == event for event in events)
-    assert once.candidate.batch.pixels.shape == private.batch.pixels.shape
-    assert once.candidate.batch.pixels.dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", ["dlg", "idlg"])
@@ -185,27 +153,6 @@ def test_granted_labels_are_used(lenet: ImageModel, pixels: Tensor) -> None:
     result = attack("dlg", iterations=1)(lenet, update)
     assert result.candidate.batch.classes == [3]
     assert result.candidate.batch.labels.dim() == 1
-
-
-def test_an_interrupted_attack_hands_back_its_best(
-    lenet: ImageModel, shared: tuple[PrivateImages, SharedUpdate]
-) -> None:
-    def stop(event: Event) -> None:
-        if event.kind == "image-iteration":
-            raise KeyboardInterrupt
-
-    result = attack("dlg")(lenet, shared[1], on_event=stop)
-    assert result.interrupted
-    assert result.candidate.batch.pixels.shape == (1, 1, 12, 12)
-
-
-@pytest.mark.parametrize("name", IMAGE_ATTACKS.names())
-def test_a_spent_budget_hands_back_the_best(name: str, pixels: Tensor) -> None:
-    model, _, update = perceptron(pixels)
-    result = attack(name, **SHORT.get(name, {}))(model, update, budget=Budget(evaluations=0))
-    assert result.stopped == "budget"
-    assert result.warnings[0].startswith("stopped by its budget of 0 evaluations")
-    assert result.candidate.batch.pixels.shape == (1, 1, 12, 12)
 
 
 def test_a_misfit_is_refused_and_a_protected_update_attacked(

@@ -1,5 +1,6 @@
 """Attacks on images, by name. None of them sees the truth."""
 
+from textleak.attacks import GROUP, recovers
 from textleak.core.registry import Registry
 from textleak.vision.attacks.base import ImageAttack
 
@@ -11,7 +12,8 @@ IMAGE_ATTACKS: Registry[type[ImageAttack]] = Registry(  # type: ignore[type-arg]
         "inverting": "textleak.vision.attacks.inverting:InvertingGradients",
         "analytic": "textleak.vision.attacks.analytic:Analytic",
     },
-    "textleak.image_attacks",
+    GROUP,
+    recovers("image"),
 )
 
 __all__ = ["IMAGE_ATTACKS", "ImageAttack"]
