@@ -9,10 +9,10 @@ from torch import Tensor
 from tests.sharing import share
 from textleak.core.batch import TokenBatch
 from textleak.core.verdict import Verdict
+from textleak.evidence.entry_noise import unit_in_last_place
 from textleak.models import TextModel
 from textleak.updates import Stored, fitted
 from textleak.verdict.judge import judge
-from textleak.verdict.weight_rounding import unit_in_last_place
 
 TEXT = ["the cat sat on the mat ."]
 

@@ -8,13 +8,13 @@ more than it should have moved where that is less than half a unit.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from textleak.core.update import SharedUpdate
+from textleak.evidence.entry_noise import rounding_of
 
 Gradients = Mapping[str, Tensor]
 
@@ -42,18 +42,6 @@ def weight_rounding(
 
 def _norm(weight: Tensor, delta: Tensor, moved: Tensor, precision: torch.dtype) -> float:
     touched = (delta != 0) | (moved != 0).to(delta.device)
-    size = (weight.float().abs() + delta.float().abs())[touched]
-    spread = unit_in_last_place(size, precision) / math.sqrt(12)
+    spread = rounding_of(weight, delta, precision)[touched]
     limit = moved.to(delta.device)[touched].abs().to(spread)
     return float(torch.minimum(spread, limit).norm())
-
-
-def unit_in_last_place(size: Tensor, precision: torch.dtype) -> Tensor:
-    """The distance of neighbouring numbers of a precision at sizes (...,); (...,) float64.
-
-    >>> unit_in_last_place(torch.tensor([1.0, 3.0]), torch.bfloat16).tolist()
-    [0.0078125, 0.015625]
-    """
-    about = torch.finfo(precision)
-    exponent = size.double().clamp_min(about.tiny).frexp().exponent - 1
-    return torch.ldexp(torch.full_like(size, about.eps, dtype=torch.float64), exponent)

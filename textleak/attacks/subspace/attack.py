@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
 
 from textleak.attacks.base import Attack, Session
 from textleak.attacks.prefix import PrefixOptions, run_prefixes
 from textleak.attacks.pursuit import PursuitOptions, few_rows, run_pursuit
+from textleak.attacks.subspace.candidates import context_span
+from textleak.attacks.subspace.climbing import Climber
 from textleak.attacks.subspace.finish import FINISHES
+from textleak.attacks.subspace.noisy import NoisyOptions, noise_of, read_noisy
 from textleak.attacks.subspace.rounds import Sentence, remainder, solve_round
 from textleak.core.batch import TokenBatch, padded
 from textleak.core.bounds import Count
@@ -31,6 +36,7 @@ class SubspaceOptions(BaseModel):
         rounds: how often what the found sentences leave of the update is attacked again.
         prefix: how a causal model's update is read.
         pursuit: how an update of its adapter is.
+        noisy: how an update is whose noise is known, number by number.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +45,7 @@ class SubspaceOptions(BaseModel):
     rounds: Count = 4
     prefix: PrefixOptions = Field(default_factory=PrefixOptions)
     pursuit: PursuitOptions = Field(default_factory=PursuitOptions)
+    noisy: NoisyOptions = Field(default_factory=NoisyOptions)
 
 
 class Subspace(Attack[SubspaceOptions]):
@@ -59,6 +66,9 @@ class Subspace(Attack[SubspaceOptions]):
             raise UpdateError("subspace does not read words under label smoothing: try dlg")
         if model.task.own and (model.task.words or not model.task.cross_entropy):
             raise UpdateError("subspace reads classes alone under a loss of one's own: try dlg")
+        noise, exact = noise_of(model, update), context_span(model, update)
+        if noise is not None and (exact is None or exact.noisy):
+            return self._noisy(model, update, noise, session)
         layer = FirstLayer.of(model)
         sentences: list[Sentence] = []
         stages: list[str] = []
@@ -102,6 +112,23 @@ class Subspace(Attack[SubspaceOptions]):
             guessed = [(frame, [0.0, 0.0])]
         confidence = {ids: weights for ids, weights in guessed if ids not in sentences}
         confidence.update({ids: [1.0] * len(ids) for ids in sentences})
+        return FINISHES[model.task.bears](model, update, confidence, tuple(stages))
+
+    def _noisy(
+        self, model: TextModel, update: SharedUpdate, noise: Mapping[str, Tensor], session: Session
+    ) -> Candidate:
+        """Sentences by what is likeliest, where the noise is known; then labels."""
+
+        def report(climber: Climber) -> None:
+            session.evaluated(climber.evaluations - session.evaluations)
+            candidate = _unlabelled(model, list(climber.found), 1.0)
+            session.progress(candidate, stage="sentences", iteration=len(climber.found))
+
+        found, stages = read_noisy(model, update, noise, report, self.options.noisy)
+        if not found:
+            frame = (int(model.tokenizer.cls_token_id), int(model.tokenizer.sep_token_id))
+            found = {frame: 0.0}
+        confidence = {row: [1.0] * len(row) for row in found}
         return FINISHES[model.task.bears](model, update, confidence, tuple(stages))
 
 

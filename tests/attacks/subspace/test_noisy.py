@@ -1,0 +1,24 @@
+"""Batches from what two checkpoints tell, whose weights were rounded as they moved."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sharing import share
+from textleak.attacks.subspace import Subspace, SubspaceOptions
+from textleak.models import ModelOptions, load_model
+from textleak.updates import Stored, between
+
+SENTENCES = ["the cat sat on the mat.", "my dog barks at every stranger", "we left before noon."]
+
+
+@pytest.mark.parametrize("rate", [1e-1, 1e-3])
+def test_sentences_of_a_batch_come_back_from_rounded_weights(rate: float) -> None:
+    model = load_model(ModelOptions(name="bert-mini"), "classification")
+    private, shared = share(model, SENTENCES, [1, 0, 1])
+    after = {n: p.detach() - rate * shared.gradients[n] for n, p in model.parameters.items()}
+    delta = between(None, Stored("after", "after", after), model).update
+    found = Subspace(SubspaceOptions())(model, delta)
+    truth = {tuple(row) for row in private.batch.rows()}
+    assert {tuple(row) for row in found.candidate.batch.rows()} == truth
+    assert found.verified

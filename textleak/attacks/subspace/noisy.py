@@ -1,0 +1,128 @@
+"""Sentences from an update whose noise is known, number by number: a weight delta's rounding, say.
+
+Exact relations are gone: instead of what vanishes, what is likeliest is sought. Pairs of word and place
+come from sparse regression between the embedding tables, sentences from how they fit all layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from textleak.attacks.subspace.climbing import Board, Climber, ClimbOptions, Row
+from textleak.core.randomness import stream
+from textleak.core.update import SharedUpdate
+from textleak.evidence.entry_noise import entry_noise
+from textleak.evidence.incidence import IncidenceOptions, incidence
+from textleak.evidence.layer_spans import LayerSpans
+from textleak.evidence.words import UsedWords
+from textleak.models.text_model import TextModel
+
+
+class NoisyOptions(BaseModel):
+    """How pairs are told from what the regression leaves, and how sentences are sought.
+
+    Attributes:
+        possible: the share of a row above which a pair is tried. Of four sentences, with noise from
+            1e-5 to 0.2 of the rows, true pairs lie above 0.06 and nearly all others below.
+        sure: the share above which a pair occurs for sure.
+        incidence: of the regression.
+        climb: of the search.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    possible: float = Field(default=0.03, gt=0, lt=1)
+    sure: float = Field(default=0.3, gt=0, lt=1)
+    incidence: IncidenceOptions = Field(default_factory=IncidenceOptions)
+    climb: ClimbOptions = Field(default_factory=ClimbOptions)
+
+
+def noise_of(model: TextModel, update: SharedUpdate) -> dict[str, Tensor] | None:
+    """The deviation of the noise in each number, if it is known and sentences can be read under it.
+
+    For that both embedding tables are shared, and sentences have one mark before and one behind.
+    """
+    marks, embeddings = model.marks, model.family.embeddings
+    framed = len(marks.begin) == len(marks.end) == 1 and not marks.inner
+    if not framed or embeddings.positions is None or model.family.head.tied:
+        return None
+    tables = (embeddings.words.name, embeddings.positions.name)
+    if any(name not in update.gradients for name in tables):
+        return None
+    return entry_noise(update, model.parameters)
+
+
+def read_noisy(
+    model: TextModel,
+    update: SharedUpdate,
+    noise: Mapping[str, Tensor],
+    report: Callable[[Climber], None],
+    options: NoisyOptions | None = None,
+) -> tuple[dict[Row, float], list[str]]:
+    """The sentences of a batch with their misfits, best first, and what each step gave in words.
+
+    Args:
+        model: the public model.
+        update: what was shared.
+        noise: the deviation of the noise in each number.
+        report: called with every new sentence.
+        options: how hard to try.
+    """
+    options = options or NoisyOptions()
+    used = moved_words(update.gradients[model.family.embeddings.words.name])
+    board, note = board_of(model, update, used, noise, options)
+    if not board.sure or not board.ends:
+        return {}, [note]
+    spans = LayerSpans(model, update, noise)
+    draws = stream(0, "subspace", "starts")
+    climber = Climber(board, spans.misfits, draws, options.climb)
+    found = climber.run(lambda: report(climber), update.metadata.batch_size)
+    return found, [note, f"{len(found)} sentences climbed to, over {len(spans.spans)} layers"]
+
+
+def board_of(
+    model: TextModel,
+    update: SharedUpdate,
+    used: UsedWords,
+    noise: Mapping[str, Tensor],
+    options: NoisyOptions,
+) -> tuple[Board, str]:
+    """What may stand where, by the two embedding tables' gradients."""
+    embeddings = model.family.embeddings
+    assert embeddings.positions is not None
+    rows, sizes = embeddings.positions.of(update.gradients), embeddings.positions.of(noise)
+    assert rows is not None
+    assert sizes is not None
+    places = (rows != 0).any(1).nonzero().flatten()
+    share = incidence(
+        used.deltas,
+        rows[places],
+        noise[embeddings.words.name][used.ids],
+        sizes[places],
+        options.incidence,
+    )
+    first, last = model.marks.begin[0], model.marks.end[0]
+    words: dict[int, list[int]] = {}
+    sure: set[tuple[int, int]] = set()
+    ends: list[int] = []
+    for column, place in enumerate(places.tolist()):
+        order = share[:, column].argsort(descending=True)
+        likely = [int(i) for i in order if share[i, column] > options.possible]
+        here = [int(used.ids[i]) for i in likely]
+        if last in here and place:
+            ends.append(place)
+        words[place] = [word for word in here if word not in (first, last)]
+        clear = {int(used.ids[i]) for i in likely if share[i, column] > options.sure}
+        sure |= {(place, word) for word in clear - {first, last} if place}
+    note = f"{len(used.ids)} words at {len(places)} places; {len(sure)} pairs clear"
+    return Board(words, ends, first, last, frozenset(sure)), note
+
+
+def moved_words(table: Tensor) -> UsedWords:
+    """The words of an untied table (V, H) whose rows moved."""
+    ids = (table != 0).any(1).nonzero().flatten()
+    return UsedWords(ids, table[ids].double(), torch.zeros(0, table.shape[1]).double())
