@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from textleak.attacks.decoding import standing_words
+from textleak.attacks.matching.nearest import standing_words
 from textleak.attacks.running import untouched
 from textleak.client import Client, ClientOptions
 from textleak.core.batch import IGNORED

@@ -12,11 +12,11 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from tests.sharing import PrivateBatch, share
 from textleak.attacks import ATTACKS
 from textleak.attacks.base import Session
-from textleak.attacks.descent.descent import make_objective
 from textleak.attacks.descent.tag import layer_weights
 from textleak.attacks.lamp import LampOptions
 from textleak.attacks.lamp.reordering import reorderings
 from textleak.attacks.lamp.sentences import Sentences
+from textleak.attacks.matching.descent import make_objective
 from textleak.attacks.modality import TextModality
 from textleak.core.errors import ModelError
 from textleak.core.events import Event, Iteration

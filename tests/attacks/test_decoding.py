@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cosine_similarity
 
-from textleak.attacks.decoding import Metric, nearest_words, standing_words
+from textleak.attacks.matching.nearest import Metric, nearest_words, standing_words
 from textleak.models import TextModel
 
 

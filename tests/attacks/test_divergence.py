@@ -14,7 +14,7 @@ import torch
 from tests.sharing import share
 from textleak.attacks import ATTACKS
 from textleak.attacks.dlg.attack import Continuous
-from textleak.attacks.dlg.matching import Iterate
+from textleak.attacks.matching.lbfgs import Iterate
 from textleak.audit.record import batch_record
 from textleak.audit.score import score
 from textleak.client import Client, PrivateBatch
@@ -37,7 +37,7 @@ def diverging(monkeypatch: pytest.MonkeyPatch) -> None:
         yield start + 1, objective(start + 1)[0], 2
         yield start * torch.nan, values * torch.nan, 3
 
-    monkeypatch.setattr("textleak.attacks.dlg.attack.minimise", minimise)
+    monkeypatch.setattr("textleak.attacks.dlg.continuous.minimise", minimise)
 
 
 @pytest.mark.usefixtures("diverging")

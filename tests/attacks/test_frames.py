@@ -6,8 +6,8 @@ import pytest
 from families.folders import make_folder
 from tokenizers import processors
 
-from textleak.attacks.dlg.facts import gather_facts
 from textleak.attacks.dlg.options import DlgOptions
+from textleak.attacks.matching.facts import gather_facts
 from textleak.client import Client, ClientOptions
 from textleak.models import ModelOptions, load_model
 

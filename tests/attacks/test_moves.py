@@ -12,11 +12,11 @@ from textleak.attacks.dlg.moves import (
     block_moves,
     class_moves,
     compatible,
-    free_places,
     label_moves,
     swap_moves,
     word_moves,
 )
+from textleak.attacks.matching.facts import free_places
 from textleak.core.batch import IGNORED, TokenBatch
 
 

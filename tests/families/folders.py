@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,16 +114,16 @@ PROBLEMS = {"multi-label": "multi_label_classification", "regression": "regressi
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 
 
-def wordpieces() -> list[str]:
+def wordpieces(corpus: Sequence[str] = CORPUS) -> list[str]:
     """The corpus's words in pieces of three letters, and its letters."""
-    words = {word for line in CORPUS for word in line.lower().split()}
+    words = {word for line in corpus for word in line.lower().split()}
     heads = {word[:3] for word in words}
     tails = {word[i : i + 3] for word in words for i in range(3, len(word), 3)}
     letters = set("".join(words))
     return sorted({*heads, *letters, *("##" + tail for tail in tails | letters)})
 
 
-def tokenizer(kind: str = "words") -> PreTrainedTokenizerFast:
+def tokenizer(kind: str = "words", corpus: Sequence[str] = CORPUS) -> PreTrainedTokenizerFast:
     """WordPiece, byte-level BPE or unigram, of the corpus's words; the same in every process."""
     made: Tokenizer
     if kind == "bytes":
@@ -135,7 +136,7 @@ def tokenizer(kind: str = "words") -> PreTrainedTokenizerFast:
             show_progress=False,
         )
     elif kind == "unigram":
-        whole = sorted({"\u2581" + word for line in CORPUS for word in line.split()})
+        whole = sorted({"\u2581" + word for line in corpus for word in line.split()})
         letters = sorted({letter for word in whole for letter in word})
         made = Tokenizer(
             models.Unigram(
@@ -148,7 +149,7 @@ def tokenizer(kind: str = "words") -> PreTrainedTokenizerFast:
         made.pre_tokenizer = pre_tokenizers.Metaspace()
         trainer = None
     else:
-        pieces = [*SPECIAL, *wordpieces()]
+        pieces = [*SPECIAL, *wordpieces(corpus)]
         made = Tokenizer(
             models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="<unk>")
         )
@@ -156,7 +157,7 @@ def tokenizer(kind: str = "words") -> PreTrainedTokenizerFast:
         made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         trainer = None  # its order of ties differs from process to process
     if trainer is not None:
-        made.train_from_iterator(CORPUS, trainer)
+        made.train_from_iterator(corpus, trainer)
     made.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>",
         pair="<s> $A </s> $B:1 </s>:1",
@@ -174,9 +175,11 @@ def tokenizer(kind: str = "words") -> PreTrainedTokenizerFast:
     )
 
 
-def make_folder(path: Path, family: str, task: str, **changes: Any) -> str:
-    """A model of `family` with the head of `task`, saved with its tokenizer."""
-    words = tokenizer(KINDS.get(family, "words"))
+def make_folder(
+    path: Path, family: str, task: str, corpus: Sequence[str] = CORPUS, **changes: Any
+) -> str:
+    """A model of `family` with the head of `task`, saved with a tokenizer of the corpus's words."""
+    words = tokenizer(KINDS.get(family, "words"), corpus)
     config = AutoConfig.for_model(
         family,
         **{

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from textleak.attacks.decoding import standing_words
+from textleak.attacks.matching.nearest import standing_words
 from textleak.core.batch import IGNORED, TokenBatch
 from textleak.core.randomness import Stream, stream
 from textleak.core.update import SharedUpdate

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, Field
 
 from textleak.attacks.base import Attack, Session
-from textleak.attacks.descent.descent import DescentOptions, descend, make_objective
+from textleak.attacks.matching.descent import DescentOptions, descend, make_objective
 from textleak.core.layer_names import layer_number
 from textleak.core.reconstruction import Candidate
 from textleak.core.update import SharedUpdate

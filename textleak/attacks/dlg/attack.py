@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-from itertools import islice
 from typing import ClassVar
 
 import torch
@@ -12,22 +9,18 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from textleak.attacks.base import Attack, Session
-from textleak.attacks.decoding import Nearest
-from textleak.attacks.dlg.decode import decode, with_neighbours
+from textleak.attacks.dlg.continuous import Continuous, make_matcher
 from textleak.attacks.dlg.discrete import Scored, Search
-from textleak.attacks.dlg.dummy import make_dummy
-from textleak.attacks.dlg.facts import gather_facts, place_scores
-from textleak.attacks.dlg.labels import make_labels
-from textleak.attacks.dlg.matching import Iterate, Objective, at_once, minimise
-from textleak.attacks.dlg.moves import Place, free_places
 from textleak.attacks.dlg.options import DlgOptions, DlgPaperOptions
+from textleak.attacks.matching.decode import with_neighbours
+from textleak.attacks.matching.facts import Place, free_places, place_scores
+from textleak.attacks.matching.objective import at_once
 from textleak.attacks.scoring import BatchScorer
 from textleak.core.batch import TokenBatch
 from textleak.core.reconstruction import Candidate
 from textleak.core.update import SharedUpdate
 from textleak.evidence.labels import evident_labels
 from textleak.evidence.spans import row_span
-from textleak.gradients import MATCHERS, Distance, Matcher
 from textleak.models.text_model import TextModel
 
 
@@ -77,55 +70,6 @@ class DlgPaper(Dlg):
     options_class: ClassVar[type[BaseModel]] = DlgPaperOptions
 
 
-class Continuous:
-    """The continuous stage, continued from round to round, and its decoded state."""
-
-    def __init__(
-        self, model: TextModel, update: SharedUpdate, session: Session, options: DlgOptions
-    ) -> None:
-        self.facts = gather_facts(model, update, options)
-        self.nearest: Nearest | None = None
-        self._session, self._options = session, options
-        self._objective = Objective(
-            model,
-            self.facts,
-            make_dummy(model, self.facts, options),
-            make_labels(model, update, self.facts, options),
-            _matcher(model, update, options, options.distance, word_weight=_dummy_weight(options)),
-            at_once(model, options.at_once),
-        )
-        start = self._objective.start(options.restarts)
-        self._iterates = enumerate(minimise(self._objective, start, options))
-        self._spent = self._rounds = 0
-        self._last: Candidate | None = None
-
-    def advance(self) -> Candidate | None:
-        """Run one round's iterations; the best restart decoded, None when all have come to rest."""
-        found = None
-        count = self._options.iterations + (self._rounds == 0)  # the start counts as iteration 0
-        self._rounds += 1
-        for iteration, iterate in islice(self._iterates, count):
-            self._session.evaluated(iterate[2] - self._spent)
-            self._spent = iterate[2]
-            found = self._decode(iterate, iteration)
-            total = self._options.iterations * self._options.rounds
-            self._session.progress(found, stage="match", iteration=iteration, total=total)
-        return found
-
-    def _decode(self, iterate: Iterate, iteration: int) -> Candidate:
-        """The best restart that has not diverged; where none is left, what the last one was."""
-        variables, values, _ = iterate
-        sound = torch.isfinite(variables).all(1) & torch.isfinite(values)
-        if self._last is not None and not bool(sound.any()):
-            note = f"diverged at iteration {iteration}: the text is of the one before"
-            return replace(self._last, objective=math.inf, notes=(note,))
-        best = int(torch.where(sound, values, torch.inf).argmin())
-        self._last, self.nearest = decode(
-            self._objective, variables[best], float(values[best]), self._options.nearest
-        )
-        return self._last
-
-
 class Discrete:
     """The discrete stage: from a decoded batch to the best one near it by the true objective."""
 
@@ -141,7 +85,9 @@ class Discrete:
         self._session, self._options, self._continuous = session, options, continuous
         self._start = start
         facts = continuous.facts
-        matcher = _matcher(model, update, options, "cosine", word_weight=options.position_weight)
+        matcher = make_matcher(
+            model, update, options, "cosine", word_weight=options.position_weight
+        )
         dense = model.family.head.dense
         dense_gradient = None if dense is None else dense.of(update.gradients)
         self._places = free_places(facts.free)
@@ -201,26 +147,3 @@ class Discrete:
         nearest = self._continuous.nearest
         assert nearest is not None
         return with_neighbours(scored.batch, scored.value, nearest, self._continuous.facts.free)
-
-
-def _matcher(
-    model: TextModel, update: SharedUpdate, options: DlgOptions, kind: str, *, word_weight: float
-) -> Matcher:
-    embeddings = model.family.embeddings
-    positions = [] if embeddings.positions is None else [embeddings.positions.name]
-    rows = tuple(positions) if kind == "cosine" and options.position_weight > 0 else ()
-    weights = dict.fromkeys(positions, options.position_weight)
-    distance = Distance(
-        kind=kind,
-        weights={**weights, embeddings.words.name: word_weight},
-        row_cosine=rows,
-    )
-    return MATCHERS.load(options.engine)(model.module, update.gradients, distance)
-
-
-def _dummy_weight(options: DlgOptions) -> float:
-    """Free embeddings have no words, so the word table's gradient cannot match: it is left out.
-
-    The paper's L2 takes every tensor as it comes.
-    """
-    return 0.0 if options.dummy == "embeddings" and options.distance != "l2" else 1.0

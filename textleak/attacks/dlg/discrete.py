@@ -8,19 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from textleak.attacks.dlg.facts import Facts
 from textleak.attacks.dlg.moves import (
     Move,
-    Place,
     apply_all,
     block_moves,
     class_moves,
     compatible,
-    free_places,
     label_moves,
     swap_moves,
     word_moves,
 )
+from textleak.attacks.matching.facts import Facts, Place, free_places
 from textleak.attacks.scoring import BatchScorer
 from textleak.core.batch import IGNORED, TokenBatch
 from textleak.evidence.spans import Span

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import torch
-from torch import Tensor
 
+from textleak.attacks.matching.facts import Place
 from textleak.core.batch import IGNORED, TokenBatch
-
-Place = tuple[int, ...]  # (sequence, position); of a class label: (sequence,)
 
 
 @dataclass(frozen=True)
@@ -129,8 +127,3 @@ def apply_all(moves: Sequence[Move], batch: TokenBatch) -> TokenBatch:
     for move in moves:
         batch = move.apply(batch)
     return batch
-
-
-def free_places(free: Tensor) -> list[Place]:
-    """The places where `free` (B, T) is true, row by row."""
-    return [(int(row), int(at)) for row, at in torch.nonzero(free)]

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from textleak.attacks.base import Attack, Session
-from textleak.attacks.descent.descent import descend, make_objective
 from textleak.attacks.descent.tag import tag_distance
 from textleak.attacks.lamp.options import LampOptions
 from textleak.attacks.lamp.sentences import Sentences
+from textleak.attacks.matching.descent import descend, make_objective
 from textleak.core.reconstruction import Candidate
 from textleak.core.update import SharedUpdate
 from textleak.gradients import Distance

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from textleak.attacks.descent.descent import DescentOptions
+from textleak.attacks.matching.descent import DescentOptions
 from textleak.core.bounds import Count
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from textleak.attacks.base import Session
-from textleak.attacks.dlg.matching import Objective
 from textleak.attacks.lamp.options import LampOptions
 from textleak.attacks.lamp.reordering import reorderings
+from textleak.attacks.matching.objective import Objective
 from textleak.core.batch import TokenBatch
 from textleak.models.causal import LanguagePrior
 from textleak.models.text_model import TextModel

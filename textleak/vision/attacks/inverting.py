@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from textleak.attacks.matching.adam import AdamOptions, adam
 from textleak.core.bounds import Count
 from textleak.core.errors import UpdateError
 from textleak.core.update import SharedUpdate
@@ -47,6 +48,17 @@ class InvertingOptions(BaseModel):
     boxed: bool = True
     at_once: Count | None = None
 
+    @property
+    def adam(self) -> AdamOptions:
+        """How the points move: a tenth of the rate three times."""
+        return AdamOptions(
+            iterations=self.iterations,
+            learning_rate=self.learning_rate,
+            decay=0.1,
+            decay_at=DECAY_AT,
+            signed=self.signed,
+        )
+
 
 class InvertingGradients(ImageAttack[InvertingOptions]):
     """Matches the gradient's direction under a prior of smooth images; needs no strong convexity."""
@@ -61,34 +73,24 @@ class InvertingGradients(ImageAttack[InvertingOptions]):
             model, update, Distance("cosine-all"), session, _labels(model, update), options.at_once
         )
         start = torch.randn(options.restarts, objective.size).to(model.device, model.dtype)
-        points = start.requires_grad_()
-        adam = torch.optim.Adam([points], lr=options.learning_rate)
-        milestones = [int(share * options.iterations) for share in DECAY_AT]
-        schedule = torch.optim.lr_scheduler.MultiStepLR(adam, milestones, gamma=0.1)
-        best = start.detach().clone()
-        lowest = torch.full((len(best),), torch.inf, device=best.device, dtype=best.dtype)
-        for iteration in range(1, options.iterations + 1):
-            distances, slopes = objective(points)
-            better = distances < lowest
-            lowest = torch.where(better, distances, lowest)
-            best = torch.where(better[:, None], points.detach(), best)
-            if iteration % REPORT_EVERY == 0 or iteration == options.iterations:
+
+        def prior(points: Tensor) -> Tensor:
+            return options.total_variation * total_variation(objective.split(points)[0])
+
+        def boxed(_: int, points: Tensor) -> Tensor | None:
+            images, rest = points.tensor_split([objective.pixels], dim=1)  # (R, B*C*H*W), labels
+            return torch.cat([images.clamp(0, 1), rest], 1) if options.boxed else None
+
+        search = adam(objective, start, options.adam, penalty=prior, judged=False, change=boxed)
+        for step in search:
+            if step.due(REPORT_EVERY, options.adam):
                 session.progress(
-                    objective.candidate(best, lowest),
+                    objective.candidate(step.best, step.lowest),
                     stage="match",
-                    iteration=iteration,
+                    iteration=step.iteration,
                     total=options.iterations,
                 )
-            images = objective.split(points)[0]
-            prior = options.total_variation * total_variation(images)
-            slopes += torch.autograd.grad(prior.sum(), points)[0]
-            points.grad = slopes.sign() if options.signed else slopes
-            adam.step()
-            schedule.step()
-            if options.boxed:
-                with torch.no_grad():
-                    points[:, : objective.pixels].clamp_(0, 1)
-        return objective.candidate(best, lowest)
+        return objective.candidate(step.best, step.lowest)
 
 
 def total_variation(images: Tensor) -> Tensor:

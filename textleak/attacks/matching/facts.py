@@ -8,14 +8,16 @@ from dataclasses import astuple, dataclass
 import torch
 from torch import Tensor
 
-from textleak.attacks.decoding import standing_words
-from textleak.attacks.dlg.options import MatchingOptions
+from textleak.attacks.matching.nearest import standing_words
+from textleak.attacks.matching.options import MatchingOptions
 from textleak.core.batch import length_mask
 from textleak.core.errors import UpdateError
 from textleak.core.update import SharedUpdate
 from textleak.evidence.batch_words import used_words
 from textleak.evidence.words import UsedWords
 from textleak.models.text_model import TextModel
+
+Place = tuple[int, ...]  # (sequence, position); of a class label: (sequence,)
 
 
 @dataclass(frozen=True)
@@ -140,3 +142,8 @@ def _frame(model: TextModel, lengths: list[int], segments: Sequence[int] | None)
     for row, at in enumerate(segments or () if inner else ()):
         frame[row, at - len(inner) : at] = torch.tensor(inner, dtype=torch.long)
     return frame
+
+
+def free_places(free: Tensor) -> list[Place]:
+    """The places where `free` (B, T) is true, row by row."""
+    return [(int(row), int(at)) for row, at in torch.nonzero(free)]

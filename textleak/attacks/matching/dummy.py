@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textleak.attacks.decoding import Metric, Nearest, nearest_words
-from textleak.attacks.dlg.facts import Facts
-from textleak.attacks.dlg.options import DlgOptions
+from textleak.attacks.matching.facts import Facts
+from textleak.attacks.matching.nearest import Metric, Nearest, nearest_words
 from textleak.gradients import Recorder
 from textleak.models.text_model import TextModel
 
@@ -28,13 +27,6 @@ class Dummy(Protocol):
 
     def nearest(self, variables: Tensor, k: int) -> Nearest:
         """The k nearest words at each free place of one batch's variables (size,)."""
-
-
-def make_dummy(model: TextModel, facts: Facts, options: DlgOptions) -> Dummy:
-    """The dummy input that `options.dummy` asks for."""
-    if options.dummy == "tokens":
-        return DummyTokens(model, facts)
-    return DummyEmbeddings(model, facts, options.metric, scale=options.start_scale)
 
 
 class DummyEmbeddings:

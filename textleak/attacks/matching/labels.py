@@ -9,9 +9,9 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from textleak.attacks.dlg.facts import Facts, position_norms
-from textleak.attacks.dlg.items import SoftLabels, open_labels, read_off
-from textleak.attacks.dlg.options import MatchingOptions
+from textleak.attacks.matching.facts import Facts, position_norms
+from textleak.attacks.matching.items import SoftLabels, open_labels, read_off
+from textleak.attacks.matching.options import MatchingOptions
 from textleak.core.batch import IGNORED
 from textleak.core.errors import UpdateError
 from textleak.core.update import SharedUpdate

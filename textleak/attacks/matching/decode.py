@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from textleak.attacks.decoding import Nearest
-from textleak.attacks.dlg.matching import Objective
-from textleak.attacks.dlg.moves import free_places
+from textleak.attacks.matching.facts import free_places
+from textleak.attacks.matching.nearest import Nearest
+from textleak.attacks.matching.objective import Objective
 from textleak.core.batch import TokenBatch
 from textleak.core.reconstruction import Candidate
 

@@ -1,22 +1,17 @@
-"""The continuous stage: optimise dummy inputs and soft labels until their gradient matches."""
+"""What is minimised over dummy inputs and soft labels: the distance of their gradient from the shared one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from textleak.attacks.dlg.dummy import Dummy
-from textleak.attacks.dlg.facts import Facts
-from textleak.attacks.dlg.items import SoftLabels
-from textleak.attacks.dlg.options import DlgOptions
+from textleak.attacks.matching.dummy import Dummy
+from textleak.attacks.matching.facts import Facts
+from textleak.attacks.matching.items import SoftLabels
 from textleak.gradients import Matcher, Recorder, value_and_slope
 from textleak.models.text_model import TextModel
-from textleak.optim import BatchedLBFGS, LBFGSOptions
-
-_PAPER_INNER = 20  # DLG, section 4.1: L-BFGS with 20 inner iterations
 
 
 @dataclass(frozen=True)
@@ -77,47 +72,3 @@ def at_once(model: TextModel, wanted: int | None) -> int | None:
     """How many candidates one pass takes: as many as wanted, and as the model's family allows."""
     most = model.family.at_once
     return wanted if most is None else min(most, wanted or most)
-
-
-Iterate = tuple[Tensor, Tensor, int]  # variables (R, D), distances (R,), evaluations so far
-
-
-def minimise(objective: Objective, start: Tensor, options: DlgOptions) -> Iterator[Iterate]:
-    """Yield the start, then the variables after every iteration, until every restart rests."""
-    runner: Callable[[Objective, Tensor, DlgOptions], Iterator[Iterate]]
-    runner = _paper if options.optimizer == "paper" else _line_search
-    return runner(objective, start, options)
-
-
-def _line_search(objective: Objective, start: Tensor, options: DlgOptions) -> Iterator[Iterate]:
-    solver = BatchedLBFGS(start, objective, LBFGSOptions(history=options.history))
-    yield solver.points, solver.values, solver.evaluations * len(start)
-    while not bool(solver.stalled.all()):
-        solver.step()
-        yield solver.points, solver.values, solver.evaluations * len(start)
-
-
-def _paper(objective: Objective, start: Tensor, options: DlgOptions) -> Iterator[Iterate]:
-    """L-BFGS as the paper's code runs it: learning rate 1, no line search, restarts coupled."""
-    variables = start.clone().requires_grad_()
-    solver = torch.optim.LBFGS(
-        [variables],
-        lr=1.0,
-        max_iter=_PAPER_INNER,
-        history_size=options.history,
-        tolerance_grad=0,
-        tolerance_change=0,
-    )
-    values, _ = objective(start)
-    evaluations = len(start)
-    yield start, values, evaluations
-
-    def closure() -> Tensor:
-        nonlocal values, evaluations
-        values, variables.grad = objective(variables)
-        evaluations += len(start)
-        return values.sum()
-
-    while bool(torch.isfinite(variables).all()):
-        solver.step(closure)  # type: ignore[no-untyped-call]
-        yield variables.detach().clone(), values, evaluations

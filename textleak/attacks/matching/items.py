@@ -7,8 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from textleak.attacks.dlg.facts import Facts
-from textleak.attacks.dlg.options import MatchingOptions
+from textleak.attacks.matching.facts import Facts
+from textleak.attacks.matching.options import MatchingOptions
 from textleak.core.batch import IGNORED
 from textleak.core.update import SharedUpdate
 from textleak.models.text_model import TextModel
