@@ -73,6 +73,21 @@ def test_settled_places_are_true_and_the_rest_stays_open(classified: Case, posit
     assert classified.pairs <= settled | openly
 
 
+def test_no_row_of_very_many_is_taken_for_a_words_own(classified: Case) -> None:
+    parts, gradients = classified.model.family.embeddings, classified.update.gradients
+    assert parts.positions is not None
+    used = untied_words(gradients[parts.words.name])
+    table = gradients[parts.positions.name]
+    count = len(active_rows(table))
+    draw = torch.Generator().manual_seed(0)
+    wrong = torch.randn(8000, used.deltas.shape[1], generator=draw).double()
+    alternatives = {word: wrong for word in range(3)}
+    rows, found = table[:count], used.deltas
+    placed = place_words(classified.layer, used.ids, found, rows, count, alternatives)
+    settled = {(int(used.ids[word]), place) for word, place in placed.settled}
+    assert settled <= classified.pairs
+
+
 def test_a_threshold_needs_two_clusters() -> None:
     draw = torch.Generator().manual_seed(0)
     chance = torch.rand(30, 12, generator=draw).double() * 0.1 + 0.01

@@ -203,6 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         threat_model=threat,
         seed=given.seed,
         watcher=printing,
+        determined=False,
     )
     total = summary(printing.rows)
     print(json.dumps(total))

@@ -108,7 +108,8 @@ def place_words(
         if len(versions):
             trial = alignment(versions, normals.of_word(word).expand(len(versions), -1, -1))
             row, place = divmod(int(trial.argmin()), len(variants))
-            if float(trial.min()) < threshold:
+            # The threshold stands where one row's places reach by chance: more rows reach further.
+            if float(trial.min()) < threshold / len(versions):
                 state.know(word, versions[row])
                 state.settle(word, variants[place], versions[row].clone())
     state.run()
