@@ -7,7 +7,7 @@ import torch
 
 from textleak.core.batch import IGNORED
 from textleak.evidence.decoder import decoder_part, input_rows
-from textleak.evidence.places import orthogonality_threshold, place_words
+from textleak.evidence.places import orthogonality, place_words
 from textleak.evidence.regression import likely_pairs
 from textleak.evidence.words import active_rows, correlated_rows, tied_words, untied_words
 
@@ -81,7 +81,7 @@ def test_no_row_of_very_many_is_taken_for_a_words_own(classified: Case) -> None:
     count = len(active_rows(table))
     draw = torch.Generator().manual_seed(0)
     wrong = torch.randn(8000, used.deltas.shape[1], generator=draw).double()
-    alternatives = {word: wrong for word in range(3)}
+    alternatives = dict.fromkeys(range(3), wrong)
     rows, found = table[:count], used.deltas
     placed = place_words(classified.layer, used.ids, found, rows, count, alternatives)
     settled = {(int(used.ids[word]), place) for word, place in placed.settled}
@@ -91,9 +91,23 @@ def test_no_row_of_very_many_is_taken_for_a_words_own(classified: Case) -> None:
 def test_a_threshold_needs_two_clusters() -> None:
     draw = torch.Generator().manual_seed(0)
     chance = torch.rand(30, 12, generator=draw).double() * 0.1 + 0.01
-    assert orthogonality_threshold(chance) == 0
+    assert orthogonality(chance).gap == 0
     chance[:20, 4] = 1e-8 * (1 + torch.rand(20, generator=draw).double())
-    assert 2e-8 < orthogonality_threshold(chance) < 1e-2
+    assert 2e-8 < orthogonality(chance).gap < 1e-2
+
+
+def test_the_more_is_tried_the_nearer_to_orthogonal_it_must_be() -> None:
+    draw = torch.Generator().manual_seed(0)
+    cosines = torch.rand(200, 30, generator=draw).double()
+    cosines[:, 4] = 1e-8 * (1 + torch.rand(200, generator=draw).double())
+    bound = orthogonality(cosines)
+    by_chance = torch.rand(1000, 500, generator=draw).double()
+    assert int((by_chance < bound.limit(by_chance.numel())).sum()) == 0
+    assert bound.limit(10) == bound.gap < bound.limit(10, widened=2.0)
+    assert bound.limit(10**8) < bound.gap
+    # What is expected of all trials is what the limit lets through, whatever their number.
+    through = bound.chance * bound.limit(by_chance.numel()) * by_chance.numel()
+    assert through <= bound.expected * (1 + 1e-9)
 
 
 def test_regression_places_one_sentence_under_noise() -> None:

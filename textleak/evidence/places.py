@@ -9,6 +9,7 @@ has its row equal to that one d, so the row is orthogonal to n(v, t) for the tru
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -44,8 +45,33 @@ def alignment(deltas: Tensor, normals: Tensor) -> Tensor:
     return cosines
 
 
-def orthogonality_threshold(cosines: Tensor) -> float:
-    """The cosine below which a place is a word's only one; 0 if none is.
+@dataclass(frozen=True)
+class Orthogonality:
+    """Below which cosine a place is a word's.
+
+    Attributes:
+        gap: a cosine between rounding and chance; 0 if the two are not told apart.
+        chance: how many cosines of wrong places fall below x, for each trial, over x.
+        expected: of how many wrong places in all of one search's trials to fall below the limit.
+    """
+
+    gap: float
+    chance: float = 0.0
+    expected: float = 1e-3
+
+    def limit(self, trials: int, widened: float = 1.0) -> float:
+        """The limit for one search: the more is tried, the nearer chance comes to orthogonal.
+
+        Args:
+            trials: how many pairs of a word and a place are tried.
+            widened: how much more rounding there is in a remainder than in the rows.
+        """
+        rounding = self.gap * max(widened, 1.0)
+        return min(rounding, self.expected / max(self.chance * trials, 1e-300))
+
+
+def orthogonality(cosines: Tensor) -> Orthogonality:
+    """The cosine below which a place is a word's only one.
 
     The second-best place of a word is surely wrong: these say how small a cosine gets by chance. The
     best ones fall in two clusters, rounding and chance; the threshold is in the widest gap between.
@@ -54,7 +80,7 @@ def orthogonality_threshold(cosines: Tensor) -> float:
         cosines: (W, T) from `alignment`, T at least 2; no word settles anything.
     """
     if not len(cosines):
-        return 0.0
+        return Orthogonality(0.0)
     lowest = cosines.topk(2, dim=1, largest=False).values
     # A cosine may be nearly zero by luck: what lies below the low tenth is no gap.
     floor = max(float(lowest[:, 0].quantile(0.1)), 1e-9)
@@ -62,12 +88,14 @@ def orthogonality_threshold(cosines: Tensor) -> float:
     chance = float(lowest[:, 1].median())
     below = values[values <= chance].log()
     if len(below) < 2:
-        return 0.0
+        return Orthogonality(0.0)
     steps = below[1:] - below[:-1]
     at = int(steps.argmax())
     if float(steps[at]) < torch.tensor(_CLEAR).log():
-        return 0.0
-    return float((0.5 * (below[at] + below[at + 1])).exp())
+        return Orthogonality(0.0)
+    # Half of the words have a wrong place below `chance`, each of T - 1 places alike.
+    rate = math.log(2) / (max(cosines.shape[1] - 1, 1) * chance)
+    return Orthogonality(float((0.5 * (below[at] + below[at + 1])).exp()), rate)
 
 
 def place_words(
@@ -98,18 +126,18 @@ def place_words(
     rows = [alignment(row[None], normals.of_word(w)[None]) for w, row in enumerate(deltas)]
     cosines = torch.cat([deltas.new_zeros(0, len(variants)), *rows])
     sure = [word for word in range(len(ids)) if word not in unsure]
-    threshold = orthogonality_threshold(cosines[sure])
-    state = _Elimination(normals, deltas.clone(), at_places, threshold, set(unsure))
+    bound = orthogonality(cosines[sure])
+    state = _Elimination(normals, deltas.clone(), at_places, bound, set(unsure))
+    limit = bound.limit(cosines[sure].numel())
     for word in sure:
         place = int(cosines[word].argmin())
-        if float(cosines[word, place]) < threshold:
+        if float(cosines[word, place]) < limit:
             state.settle(word, variants[place], state.words[word].clone())
     for word, versions in unsure.items():
         if len(versions):
             trial = alignment(versions, normals.of_word(word).expand(len(versions), -1, -1))
             row, place = divmod(int(trial.argmin()), len(variants))
-            # The threshold stands where one row's places reach by chance: more rows reach further.
-            if float(trial.min()) < threshold / len(versions):
+            if float(trial.min()) < bound.limit(trial.numel() * len(unsure)):
                 state.know(word, versions[row])
                 state.settle(word, variants[place], versions[row].clone())
     state.run()
@@ -147,7 +175,7 @@ class _Elimination:
         normals: _Normals,
         words: Tensor,
         places: Tensor | None,
-        threshold: float,
+        bound: Orthogonality,
         unsure: set[int],
     ) -> None:
         self.unsure = unsure
@@ -156,7 +184,7 @@ class _Elimination:
         self.places = None if places is None else places.double().clone()
         self.word_scale = words.norm(dim=1)
         self.place_scale = None if self.places is None else self.places.norm(dim=1)
-        self.threshold = threshold
+        self.bound = bound
         self.settled: dict[tuple[int, int], Tensor] = {}
 
     def settle(self, word: int, place: int, delta: Tensor) -> None:
@@ -192,11 +220,11 @@ class _Elimination:
     @property
     def _rounding(self) -> float:
         # Sums of fp32 gradients agree to about the square root of what single cosines do not reach.
-        return float(max(self.threshold, 1e-7) ** 0.75)
+        return float(max(self.bound.gap, 1e-7) ** 0.75)
 
     def run(self) -> None:
         """Eliminate until a round settles nothing."""
-        if self.places is None or self.threshold == 0:
+        if self.places is None or self.bound.gap == 0:
             return
         while self._by_place() or self._by_word():
             pass
@@ -204,7 +232,8 @@ class _Elimination:
     def _by_place(self) -> bool:
         """Settle every open place that one open word explains; whether any was."""
         before = len(self.settled)
-        for place in self.open_places().tolist():
+        open_places = self.open_places().tolist()
+        for place in open_places:
             checkpoint()
             words, both = self.open_words().tolist(), self.normals.layer.variants([place])
             free = [(word, at) for word in words for at in both if (word, at) not in self.settled]
@@ -214,14 +243,16 @@ class _Elimination:
             near = self.normals.at([word for word, _ in free], [at for _, at in free])
             cosines = alignment(rest[None], near[None])[0]
             best = int(cosines.argmin())
-            if float(cosines[best]) < self._widened(float(rest.norm()), place):
+            widened = float(self.place_scale[place] / rest.norm().clamp_min(1e-300))  # type: ignore[index]
+            if float(cosines[best]) < self.bound.limit(len(free) * len(open_places), widened):
                 self.settle(*free[best], rest.clone())
         return len(self.settled) > before
 
     def _by_word(self) -> bool:
         """Settle every open word that one open place explains; whether any was."""
         before = len(self.settled)
-        for word in self.open_words().tolist():
+        open_words = self.open_words().tolist()
+        for word in open_words:
             places = self.normals.layer.variants(self.open_places().tolist())
             if word in self.unsure or not places:
                 continue
@@ -233,19 +264,14 @@ class _Elimination:
             place = places[best]
             if (word, place) in self.settled:
                 continue
-            loss = float(self.word_scale[word] / rest.norm().clamp_min(1e-300))
-            if float(cosines[best]) < self.threshold * max(loss, 1.0):
+            widened = float(self.word_scale[word] / rest.norm().clamp_min(1e-300))
+            if float(cosines[best]) < self.bound.limit(len(places) * len(open_words), widened):
                 self.settle(word, place, rest.clone())
         return len(self.settled) > before
-
-    def _widened(self, rest: float, place: int) -> float:
-        """The threshold for a remainder: rounding of what was taken off weighs more in it."""
-        assert self.place_scale is not None
-        return self.threshold * max(float(self.place_scale[place]) / max(rest, 1e-300), 1.0)
 
     def placement(self) -> Placement:
         """What came of it."""
         at = None if self.places is None else self.open_places().tolist()
-        if self.threshold == 0 and self.places is not None:
+        if self.bound.gap == 0 and self.places is not None:
             at = list(range(len(self.places)))
         return Placement(self.settled, self.open_words().tolist(), at)
