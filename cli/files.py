@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textleak.core.config import RunConfig
 from textleak.core.errors import ConfigError, UpdateError
@@ -13,6 +14,9 @@ from textleak.models import TextModel
 from textleak.updates import Fitted, Stored, between, fitted, read
 
 from .received import check_same_model, with_shared
+
+if TYPE_CHECKING:
+    from textleak.vision.models import ImageModel
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def begun_at(config: RunConfig, before: Path | None) -> RunConfig:
     return config.merged({"model": str(before)}) if (before / "config.json").is_file() else config
 
 
-def fitted_to(model: TextModel, files: Files, stored: Stored) -> Fitted:
+def fitted_to(model: TextModel | ImageModel, files: Files, stored: Stored) -> Fitted:
     """The update under the names of `model`, with what the user states.
 
     Args:

@@ -14,6 +14,7 @@ from textleak.core.config import RunConfig
 from textleak.core.consistency import check_fits, check_no_weights
 from textleak.core.errors import ConfigError, DataError, ModelError, UpdateError
 from textleak.core.feed import Feed
+from textleak.core.image_config import ImageRunConfig
 from textleak.core.paths import is_folder
 from textleak.core.update import SharedUpdate, UpdateMetadata, shared_names
 from textleak.core.validation import MOST, problem
@@ -65,7 +66,7 @@ def with_stated(stored: Stored, config: RunConfig, lengths: str | None) -> Store
         stated |= {"lengths": counts, "batch_size": len(counts)}
     if config.labels == "known" and granted.labels is None:
         raise UpdateError(f"{path!r} grants no labels: --labels joint or analytic")
-    stated |= _training(path, config, granted)
+    stated |= training(path, config, granted)
     try:
         facts = UpdateMetadata.model_validate({**dict(granted), **stated})
     except ValidationError as error:
@@ -83,7 +84,9 @@ def _lengths(text: str | None) -> tuple[int, ...] | None:
         raise ConfigError(what) from error
 
 
-def _training(path: str, config: RunConfig, granted: UpdateMetadata) -> dict[str, object]:
+def training(
+    path: str, config: RunConfig | ImageRunConfig, granted: UpdateMetadata
+) -> dict[str, object]:
     """What `config` states of the client's training, where the file itself does not.
 
     Raises:

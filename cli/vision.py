@@ -17,7 +17,16 @@ from .options import Config, Given, command, of
 from .output import Output, OutputOptions
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-_ATTACKERS = ("count", "attack", "options", "time_limit", "max_evaluations", "seed", "every")
+_ATTACKERS = (
+    "protocol",
+    "count",
+    "attack",
+    "options",
+    "time_limit",
+    "max_evaluations",
+    "seed",
+    "every",
+)
 _CLIENTS = (
     "image",
     "data",
@@ -25,7 +34,6 @@ _CLIENTS = (
     "split",
     "count",
     "size",
-    "defences",
     "client_seed",
     "share",
     "labels_known",
@@ -37,7 +45,7 @@ def vision() -> None:
     """Measure how much private images leak from shared gradients."""
 
 
-@command(app, given=of(ImageRunConfig), shown=of(OutputOptions))
+@command(app, given=of(ImageRunConfig, without=("protocol",)), shown=of(OutputOptions))
 def attack(given: Given, shown: Given, config: Config = None) -> int:
     """Share the gradient of your pictures as a client would, and see it give them back."""
     run = given.over(config, ImageRunConfig)
@@ -98,7 +106,16 @@ def capture(
 def invert(
     given: Given,
     shown: Given,
-    update: Annotated[Path, typer.Argument(help="A .safetensors file of named gradients.")],
+    update: Annotated[
+        Path | None,
+        typer.Argument(help="Gradients or weights: .safetensors, .npz, .pt, .bin, a folder."),
+    ] = None,
+    before: Annotated[
+        Path | None, typer.Option(help="With --after: the checkpoint that training began with.")
+    ] = None,
+    after: Annotated[
+        Path | None, typer.Option(help="The checkpoint that training ended with, file or folder.")
+    ] = None,
     reference: Annotated[
         Path | None,
         typer.Option(help="The true pictures to score against: file or folder."),
@@ -106,22 +123,25 @@ def invert(
     shape: Annotated[str | None, typer.Option(help="As 1,28,28, if the file does not say.")] = None,
     config: Config = None,
 ) -> int:
-    """Attack an update that vision attack saved, or your own training as named gradients.
+    """Attack an update written by capture, or by your own training: gradients or two checkpoints.
 
     The network, its weights, its activation and the number of pictures are those that the file names,
     unless given.
     """
     run = given.over(config, ImageRunConfig)
     output = Output(shown.made(OutputOptions))
-    with output.busy(f"reading {update} …"):
+    with output.busy(f"reading {update or after or before} …"):
         from textleak.vision.audit import audit_images
         from textleak.vision.setup import run_header
 
+        from .files import read_files
         from .vision_received import prepare
         from .vision_recording import conduct
 
-        read = prepare(update, run, shape, reference)
-    header = run_header("vision invert", read.config, read.model, read.attack, received=read.update)
+        read = prepare(read_files(update, before, after), run, shape, reference)
+    for line in read.fitted.notes:
+        output.say(line)
+    header = run_header("vision invert", read.config, read.model, read.attack, received=read.fitted)
     return conduct(
         output,
         read.config,
@@ -129,7 +149,7 @@ def invert(
         lambda watcher: audit_images(
             read.model,
             read.attack,
-            [(lambda: read.update, read.private)],
+            [(lambda: read.fitted.update, read.private)],
             seed=run.seed,
             budget=run.budget,
             watcher=watcher,

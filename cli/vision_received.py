@@ -13,8 +13,10 @@ from textleak.audit.setup import checked_device
 from textleak.core.cores import threads_for
 from textleak.core.errors import ConfigError, DataError, UpdateError
 from textleak.core.image_config import ImageRunConfig
+from textleak.core.threat_model import ThreatModel
 from textleak.core.update import ImageRecipe, SharedUpdate, UpdateMetadata
 from textleak.core.validation import problem
+from textleak.updates import Fitted, Stored
 from textleak.vision.attacks import ImageAttack
 from textleak.vision.audit import UNKNOWN
 from textleak.vision.batch import ImageBatch
@@ -24,7 +26,8 @@ from textleak.vision.models import ImageModel, ImageModelOptions, load_image_mod
 from textleak.vision.models.loading import NETWORKS
 from textleak.vision.setup import FEWEST_CLASSES, build_attack
 
-from .received import check_same_model, with_shared
+from .files import Files, fitted_to
+from .received import training
 
 _KEYS = {"name": "model"}  # what a configuration calls an option of the model
 
@@ -37,24 +40,24 @@ class Received:
         config: the configuration, with what the update says.
         model: the public model.
         attack: the attack with its options.
-        update: the update.
+        fitted: the update under the model's names, and what was done to have it.
         private: the true pictures; None where they are not known.
     """
 
     config: ImageRunConfig
     model: ImageModel
     attack: ImageAttack[Any]
-    update: SharedUpdate
+    fitted: Fitted
     private: PrivateImages | None
 
 
 def prepare(
-    path: Path, config: ImageRunConfig, shape: str | None, reference: Path | None
+    files: Files, config: ImageRunConfig, shape: str | None, reference: Path | None
 ) -> Received:
-    """Read the update, load the model that it names or the user, and check that they fit.
+    """Load the model that the update names or the user, and check that they fit.
 
     Args:
-        path: the update.
+        files: the update, or two checkpoints.
         config: what the command line and its YAML set.
         shape: channels, height and width of the pictures, as `1,28,28`, where the file has none.
         reference: the true pictures to score against.
@@ -66,32 +69,34 @@ def prepare(
         DataError: true pictures that do not fit.
     """
     attack = build_attack(config)
-    update = _read(path, config)
-    options = _classifier(path, update, config, shape)
+    stored = _stated(files.update, config)
+    options = _classifier(stored, config, shape)
     torch.set_num_threads(threads_for(config.threads))
     model = load_image_model(options)
-    check_same_model(update, model)
-    update = with_shared(update, model)
-    private = None if reference is None else _truth(reference, update, model, config)
-    config = config.model_copy(update={"model": options.name, "batch_size": _count(update)})
-    return Received(config, model, attack, update, private)
+    found = fitted_to(model, files, stored)
+    private = None if reference is None else _truth(reference, found.update, model, config)
+    more = {"model": options.name, "batch_size": _count(found.update)}
+    return Received(config.model_copy(update=more), model, attack, found, private)
 
 
-def _read(path: Path, config: ImageRunConfig) -> SharedUpdate:
-    update = SharedUpdate.load(path)
-    facts = update.metadata
+def _stated(stored: Stored, config: ImageRunConfig) -> Stored:
+    """What was read, the gaps in its facts filled with what the user states."""
+    path, facts = stored.source, stored.metadata
     if facts.task not in (None, "image"):
-        raise UpdateError(f"{str(path)!r} was made with sentences: textleak invert {path}")
+        raise UpdateError(f"{path!r} was made with sentences: textleak invert {path}")
     if "batch_size" in config.model_fields_set and facts.batch_size not in (
         None,
         config.batch_size,
     ):
         raise UpdateError(
-            f"{str(path)!r} states {facts.batch_size} pictures, --batch-size {config.batch_size}"
+            f"{path!r} states {facts.batch_size} pictures, --batch-size {config.batch_size}"
         )
     stated = {"task": "image", "batch_size": facts.batch_size or config.batch_size}
+    if facts == UpdateMetadata():
+        stated["threat_model"] = ThreatModel(lengths=False)
+    stated |= training(path, config, facts)
     try:
-        return replace(update, metadata=UpdateMetadata.model_validate({**dict(facts), **stated}))
+        return replace(stored, metadata=UpdateMetadata.model_validate({**dict(facts), **stated}))
     except ValidationError as error:
         raise UpdateError(problem(error, UpdateMetadata)[1]) from error
 
@@ -100,17 +105,15 @@ def _count(update: SharedUpdate) -> int:
     return update.metadata.batch_size or 1
 
 
-def _classifier(
-    path: Path, update: SharedUpdate, config: ImageRunConfig, shape: str | None
-) -> ImageModelOptions:
+def _classifier(stored: Stored, config: ImageRunConfig, shape: str | None) -> ImageModelOptions:
     """Which classifier: the user's where given, else the file's, whose folders are not opened."""
-    recipe, given = update.metadata.model, config.model_fields_set
+    recipe, given, path = stored.metadata.model, config.model_fields_set, stored.source
     if "model" not in given:
         if recipe is None:
-            raise UpdateError(f"{str(path)!r} does not say its model: give --model")
+            raise UpdateError(f"{path!r} does not say its model: give --model")
         if recipe.name not in NETWORKS:
             raise UpdateError(
-                f"{str(path)!r} was made with {recipe.name!r}, which is opened only where you name "
+                f"{path!r} was made with {recipe.name!r}, which is opened only where you name "
                 f"it: give --model"
             )
     built = recipe.image if recipe is not None else None
@@ -130,7 +133,7 @@ def _classifier(
         chosen["shape"] = _shape(shape)
     if "shape" not in chosen and chosen["name"] in NETWORKS:
         raise UpdateError(
-            f"{str(path)!r} does not say the size of its pictures: give --shape, as 1,28,28"
+            f"{path!r} does not say the size of its pictures: give --shape, as 1,28,28"
         )
     return ImageModelOptions(**chosen)
 

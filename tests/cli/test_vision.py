@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from textleak.core.update import SharedUpdate, UpdateMetadata
 from textleak.vision.attacks import IMAGE_ATTACKS
+from textleak.vision.models import ImageModelOptions, load_image_model
 from textleak.vision.pixels import to_picture
 
 QUICK = ("--classes", 4, "--set", "iterations=2")
@@ -183,6 +185,35 @@ def test_gradients_of_ones_own_training_are_attacked(
     done = textleak(*base, *lenet, "--shape", "1,12,12", "--batch-size", 1)
     assert done.code == 0, done.err
     assert json.loads(done.out)["task"] == "image"
+
+
+def test_gradients_and_checkpoints_in_any_container_are_attacked(
+    textleak: Callable[..., Any], picture: Path, tmp_path: Path
+) -> None:
+    whole = SharedUpdate.load(tmp_path / captured(textleak, picture))
+    options = ImageModelOptions(name="lenet", shape=(1, 12, 12), classes=4)
+    before = {n: p.detach().clone() for n, p in load_image_model(options).parameters.items()}
+    after = {name: weight - 0.5 * whole.gradients[name] for name, weight in before.items()}
+    torch.save({f"module.{n}": g for n, g in whole.gradients.items()}, "g.pt")
+    np.savez("g.npz", **{name: g.numpy() for name, g in whole.gradients.items()})
+    torch.save(before, "before.pt")
+    torch.save(after, "after.pt")
+    stated = ("--model", "lenet", "--classes", 4, "--shape", "1,12,12", "--json", "-")
+    deltas = ("--before", "before.pt", "--after", "after.pt", "--protocol", "lr=0.5")
+    for given, kind in (
+        (("g.pt",), "gradient"),
+        (("g.npz",), "gradient"),
+        (deltas, "weight delta"),
+    ):
+        done = textleak("vision", "invert", *given, *stated, "--reference", picture)
+        assert done.code == 0, done.err
+        record = json.loads(done.out)
+        assert record["update"]["kind"] == kind
+        assert record["images"][0]["psnr"] > 40
+        assert record["verified"]
+    assert record["defences"] == ["fedavg:steps=1,rate=0.5"]
+    refused = textleak("vision", "invert", "g.pt", *deltas[:4], *stated)
+    assert refused.err == "textleak: give an update, or --before and --after, not both\n"
 
 
 def test_what_does_not_fit_an_update_is_one_line(

@@ -10,7 +10,6 @@ from textleak.core.bounds import MOST_STEPS, Classes, Seed
 from textleak.core.feed import Feed, RowLength
 from textleak.core.loss import Function, LossOptions, Reduction, Smoothing, Weights
 from textleak.core.option import ATTACK, CLIENT, MODEL, SHOW, TEXT, Option
-from textleak.core.protocol import StatedProtocol
 from textleak.core.run_options import RunOptions
 from textleak.core.task_names import TextTaskName
 from textleak.core.threat_model import ThreatModel
@@ -95,10 +94,6 @@ class RunConfig(RunOptions):
     mask_rate: Annotated[
         float, Field(gt=0, le=1), Option("Fraction of tokens to predict; default 0.15.", CLIENT)
     ] = 0.15
-    protocol: Annotated[
-        StatedProtocol | None,
-        Option("As lr=1e-3,steps=4,minibatch=2,clip=1,precision=bf16.", CLIENT),
-    ] = None
     labels: Annotated[
         Labels | None, Option("How labels are found; known grants them and masks.", ATTACK)
     ] = None
@@ -110,11 +105,6 @@ class RunConfig(RunOptions):
             ("--determined/--no-determined",),
         ),
     ] = True
-
-    @property
-    def stated(self) -> tuple[str, ...]:
-        """All that the client does before it shares, as defences are written."""
-        return (*(self.protocol.defences if self.protocol else ()), *self.defences)
 
     @property
     def loss(self) -> LossOptions:

@@ -22,6 +22,7 @@ class ImageRunConfig(RunOptions):
     """
 
     MODALITY: ClassVar[str] = "image"
+    dropout: ClassVar[bool] = False
     SOURCES: ClassVar[tuple[str, ...]] = ("image", "data", "dataset", "split")
     WITH_SOURCE: ClassVar[tuple[str, ...]] = ("labels",)
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from textleak.core.bounds import MOST_DEFENCES, Count, Seed, Threads
 from textleak.core.budget import Budget
 from textleak.core.option import ATTACK, CLIENT, MODEL, SHOW, Option
+from textleak.core.protocol import StatedProtocol
 from textleak.core.threat_model import Patterns
 from textleak.core.validation import validated
 
@@ -20,7 +21,7 @@ Specs = Annotated[tuple[str, ...], Field(max_length=MOST_DEFENCES)]
 class RunOptions(BaseModel):
     """What is attacked and how. Each field's `Option` says what it is.
 
-    `options` are those of the attack, by name; a subclass names its private data, and its model.
+    `protocol` goes before `defences`. `options` are those of the attack, by name; a subclass names its private data, and its model.
     Update `i` of a run takes `seed + i`, its client `client_seed + i`; noise from a known seed protects nothing.
     """
 
@@ -41,6 +42,10 @@ class RunOptions(BaseModel):
         Specs,
         Option("As gaussian:std=1e-3; repeat for several.", CLIENT, ("--defence", "--defense")),
     ] = ()
+    protocol: Annotated[
+        StatedProtocol | None,
+        Option("As lr=1e-3,steps=4,minibatch=2,clip=1,precision=bf16.", CLIENT),
+    ] = None
     client_seed: Annotated[
         Seed | None,
         Option("Seeds masks, drawn classes, dropout, noise. Else the operating system's.", CLIENT),
@@ -67,6 +72,11 @@ class RunOptions(BaseModel):
     def budget(self) -> Budget:
         """What the attack on an update may spend."""
         return Budget(self.time_limit, self.max_evaluations)
+
+    @property
+    def stated(self) -> tuple[str, ...]:
+        """All that the client does before it shares, as defences are written."""
+        return (*(self.protocol.defences if self.protocol else ()), *self.defences)
 
     def merged(self: Run, given: Mapping[str, Any], named: Mapping[str, str] | None = None) -> Run:
         """This configuration with `given` over it; private data given replace those of a file.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,19 @@ from textleak.updates.names import Mapped, in_order, mapped
 from textleak.updates.optimizer import named_moments
 from textleak.updates.stored import Stored
 
-if TYPE_CHECKING:
-    from textleak.models.text_model import TextModel
-
 Kind = Literal["gradient", "weight delta"]
+
+
+class Public(Protocol):
+    """What an update is held against: the public model, whatever it is of."""
+
+    @property
+    def module(self) -> nn.Module:
+        """Its module."""
+
+    @property
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        """Its trainable parameters by name."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ class Fitted:
     notes: tuple[str, ...] = ()
 
 
-def fitted(stored: Stored, model: TextModel) -> Fitted:
+def fitted(stored: Stored, model: Public) -> Fitted:
     """The update in a file: its gradients, or the model's weights less those in the file.
 
     Raises:
@@ -61,7 +70,7 @@ def fitted(stored: Stored, model: TextModel) -> Fitted:
     return _delta(delta, stored.metadata, weights, notes)
 
 
-def between(before: Stored | None, after: Stored, model: TextModel) -> Fitted:
+def between(before: Stored | None, after: Stored, model: Public) -> Fitted:
     """The update between two checkpoints: weights before less weights after.
 
     Args:
@@ -91,7 +100,7 @@ def between(before: Stored | None, after: Stored, model: TextModel) -> Fitted:
 
 
 def _weights(
-    stored: Stored, model: TextModel, which: str
+    stored: Stored, model: Public, which: str
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """The weights in a checkpoint, and what is said of how they were found."""
     found = _named(stored, model.module)
@@ -104,7 +113,7 @@ def _weights(
 
 
 def _weights_among(
-    found: Mapped, model: TextModel
+    found: Mapped, model: Public
 ) -> tuple[dict[str, Tensor] | None, tuple[str, ...]]:
     """The weights that are the model's or changed ones, and a note on others; None where none are."""
     own = {

@@ -18,9 +18,10 @@ from textleak.audit.setup import checked_device
 from textleak.core.cores import threads_for
 from textleak.core.errors import DataError
 from textleak.core.image_config import ImageRunConfig
-from textleak.core.update import SharedUpdate, UpdateMetadata
+from textleak.core.update import UpdateMetadata
 from textleak.defences import Defences
-from textleak.results.header import RunHeader, versions
+from textleak.results.header import RunHeader, UpdateSource, versions
+from textleak.updates import Fitted
 from textleak.vision.attacks import IMAGE_ATTACKS, ImageAttack
 from textleak.vision.audit import Exchange
 from textleak.vision.client import ImageClient, PrivateImages
@@ -58,7 +59,7 @@ def sharing(config: ImageRunConfig) -> Sharing:
         DataError: pictures that cannot be used.
         ModelError: a model that cannot be loaded.
     """
-    defences = Defences.parse(config.defences)
+    defences = Defences.parse(config.stated)
     torch.set_num_threads(threads_for(config.threads))
     images = load_images(_data(config))
     model = load_image_model(classifier(config, images))
@@ -87,7 +88,7 @@ def run_header(
     attack: ImageAttack[Any],
     *,
     notes: Sequence[str] = (),
-    received: SharedUpdate | None = None,
+    received: Fitted | None = None,
 ) -> RunHeader:
     """What a run of `attack` assumes.
 
@@ -99,10 +100,10 @@ def run_header(
         notes: what was done to the pictures.
         received: an update from elsewhere; the client of `config` makes its own where None.
     """
-    recipe, defences = model.recipe, Defences.parse(config.defences)
+    recipe, defences = model.recipe, Defences.parse(config.stated)
     seeded = config.client_seed is not None
     said = (
-        received.metadata
+        received.update.metadata
         if received is not None
         else UpdateMetadata(
             threat_model=defences.assumed(config.threat_model),
@@ -127,6 +128,7 @@ def run_header(
         client_seeded=said.client_seeded,
         client_seed=None if received is not None else config.client_seed,
         model_notes=(*model.notes, *notes),
+        update=None if received is None else UpdateSource(kind=received.kind, notes=received.notes),
         versions=versions(),
     )
 

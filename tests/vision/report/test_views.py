@@ -36,7 +36,7 @@ from textleak.vision.report.live import live_view, plain_line
 from textleak.vision.report.preview import Gallery, HalfBlocks
 from textleak.vision.report.progress import ImageProgress
 from textleak.vision.report.screen import ImageScreen
-from textleak.vision.report.views import scores_table, summary_view
+from textleak.vision.report.views import history_table, scores_table, summary_view
 
 HEADER = RunHeader(
     command="vision attack",
@@ -188,6 +188,21 @@ def test_the_end_report_scores_every_image() -> None:
         "note         random weights, seed 0",
         "note         began anew",
         "warning      a kink",
+    ]
+
+
+def test_the_history_is_the_nearness_by_iteration() -> None:
+    (update,) = record(TRUTH.flip(0), [0, 1]).batches
+    assert shown(history_table(update.history)).splitlines() == [
+        "iteration  objective  PSNR",
+        "match 2          0.5  equal, 19.8 dB",
+        "match 4          0.5  equal, 19.8 dB",
+        "match 5          0.5  equal, 19.8 dB",
+    ]
+    blind = [row.model_copy(update={"psnr": []}) for row in update.history]
+    assert shown(history_table(blind)).splitlines()[:2] == [
+        "iteration  objective  labels",
+        "match 2          0.5  1, 0",
     ]
 
 

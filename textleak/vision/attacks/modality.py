@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from torch import nn
@@ -34,7 +35,14 @@ class ImageModality(Modality[ImageModel, ImageCandidate, ImageReconstruction]):
         check_within(update.metadata, labels=self.model.classes)
 
     def prepared(self, update: SharedUpdate) -> SharedUpdate:
-        """The update in a range that can be squared."""
+        """The mean gradient of a weight delta's stated steps, in a range that can be squared.
+
+        Brightnesses are matched to the length of the gradient too: that of a delta is the learning rate's.
+        """
+        local = update.metadata.local
+        if local is not None:
+            each = 1 / (local.rate * local.steps)
+            update = replace(update, gradients={n: each * g for n, g in update.gradients.items()})
         return workable(update)
 
     def objective(self, candidate: ImageCandidate) -> float:

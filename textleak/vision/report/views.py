@@ -15,10 +15,12 @@ from torch import Tensor
 
 from textleak.report.facts import Facts
 from textleak.report.final import add_outcome, update_line
+from textleak.report.history import moments_table
 from textleak.report.screen import Mode
 from textleak.report.views import Views
 from textleak.results.folder import SavedRun
 from textleak.results.header import RunHeader
+from textleak.results.history import ImageHistoryRow
 from textleak.results.record import ImageRecord, ImageRunRecord, ImageUpdateRecord
 from textleak.vision.data.folder import read_picture
 from textleak.vision.pixels import from_picture
@@ -55,7 +57,10 @@ class ImageViews(Views[ImageRecord, ImageUpdateRecord, ImageRunRecord]):
     ) -> RenderableType:
         """Every image's scores, and on a live screen the images themselves."""
         title = f"update {index + 1} of {count}" if count > 1 else ""
-        blocks: list[RenderableType] = [Rule(title, style="dim", align="left"), scores_table(parts)]
+        blocks: list[RenderableType] = []
+        if not title and self.screen.mode != "quiet" and update.history:
+            blocks += [Rule(style="dim"), history_table(update.history)]
+        blocks += [Rule(title, style="dim", align="left"), scores_table(parts)]
         if title:
             blocks.append(Padding(update_line(update), (0, 0, 0, 2)))
         if self.screen.mode == "live" and self.screen.progress.images is not None:
@@ -65,6 +70,17 @@ class ImageViews(Views[ImageRecord, ImageUpdateRecord, ImageRunRecord]):
     def summary(self, record: ImageRunRecord) -> RenderableType:
         """Mean scores, verification, cost, assumptions, notes and warnings."""
         return summary_view(record)
+
+
+def history_table(rows: Sequence[ImageHistoryRow]) -> RenderableType:
+    """PSNR by iteration, or the classes where the truth is not known."""
+    if not any(row.psnr for row in rows):
+        return moments_table(rows, "labels", lambda row: ", ".join(map(str, row.labels)))
+    return moments_table(
+        rows,
+        "PSNR",
+        lambda row: ", ".join(decibels(math.inf if v is None else v) for v in row.psnr),
+    )
 
 
 def scores_table(images: Sequence[ImageRecord]) -> RenderableType:
