@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from textleak.core.batch import IGNORED
+from textleak.core.randomness import stream
 from textleak.evidence.decoder import decoder_part, input_rows
 from textleak.evidence.places import orthogonality, place_words
 from textleak.evidence.regression import likely_pairs
@@ -23,6 +24,18 @@ def test_tied_words_stand_out_of_the_decoders_part(masked: Case) -> None:
     used = tied_words(masked.update.gradients[masked.model.family.embeddings.words.name])
     assert set(used.ids.tolist()) == {word for word, _ in masked.pairs}
     assert len(used.decoder) == int((masked.private.batch.labels != IGNORED).sum())
+
+
+def test_rounding_is_no_word_where_most_of_a_span_of_one_dimension_cancels() -> None:
+    draw = torch.Generator().manual_seed(0)
+    scales = torch.randint(128, 256, (400, 1), generator=draw) / 256
+    table = scales.repeat(1, 16)  # the decoder's part, along (1, …, 1): all of it cancels exactly
+    sampled = stream(0, "evidence", "rows of a span").permutation(400)[:16]
+    rounded = torch.ones(400, dtype=torch.bool).index_fill(0, sampled, False)
+    rounded[150:] = False
+    table[rounded, 1] *= 1 + 2**-23  # what rounding leaves of some of its rows
+    table[[3, 50, 399]] += torch.randn(3, 16, generator=draw)
+    assert tied_words(table).ids.tolist() == [3, 50, 399]
 
 
 def test_active_rows_stand_above_noise() -> None:

@@ -114,9 +114,10 @@ def tied_words(
     remainder = gradient - gradient @ screen.T @ screen
     rest = remainder.norm(dim=1) / norms.clamp_min(1e-30)
     exact = float(rest.median()) < _SINGLE
-    ids = _outliers(rest.double())
+    least = torch.finfo(gradient.dtype).eps
+    ids = _outliers(rest.double(), least)
     if not exact:
-        large = _outliers(remainder.norm(dim=1).double())
+        large = _outliers(remainder.norm(dim=1).double(), least * float(norms.median()))
         more = [] if at_places is None else [correlated_rows(remainder, at_places)[0]]
         ids = torch.unique(torch.cat([ids, large, *more]))
     rows = gradient[ids].double()
@@ -166,9 +167,13 @@ def _low_span(unit: Tensor) -> Tensor:
     return right[:rank]
 
 
-def _outliers(rest: Tensor) -> Tensor:
-    """Rows whose remainder stands above the bulk's, split at the widest step; (n,) indices."""
-    bulk = rest.median().clamp_min(1e-300)
+def _outliers(rest: Tensor, least: float) -> Tensor:
+    """Rows whose remainder stands above the bulk's, split at the widest step; (n,) indices.
+
+    Rounding takes some remainders of a span of one dimension away altogether, and leaves `least` of
+    others: nothing below it is told apart.
+    """
+    bulk = rest.median().clamp_min(max(least, 1e-300))
     ordered, order = rest.sort(descending=True)
     logs = (ordered / bulk).clamp_min(1e-3).log()
     high = int((logs > 1.0).sum())  # the bulk itself lies within a factor of e of its median
