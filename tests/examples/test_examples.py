@@ -29,6 +29,7 @@ DECODERS = "measure_decoders.py"
 ROOMS = "rooms.py"
 MARGINS = "measure_margins.py"
 UPDATES = "measure_updates.py"
+FAMILIES = "measure_families.py"
 
 
 @pytest.mark.parametrize("script", COMMANDS)
@@ -146,6 +147,7 @@ def test_every_example_is_run() -> None:
         ROOMS,
         MARGINS,
         UPDATES,
+        FAMILIES,
     }
 
 
@@ -186,3 +188,10 @@ def test_updates_of_many_kinds_are_read() -> None:
     lines = [line for line in run(UPDATES, *given) if line.startswith("prefix: module.")]
     assert lines
     assert all("proven" in line for line in lines)
+
+
+def test_a_family_comes_back_under_a_task(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("two dogs ran after one cat\nrain fell on the roof\n")
+    one = ["--family", "distilbert", "--task", "classification", "--batch", 2, "--updates", 1]
+    out = run(FAMILIES, tmp_path / "lines.txt", *one, "--width", 64)
+    assert out[-1].startswith("| distilbert | classification | subspace | 2 | 2/2 | 1/1 |")

@@ -123,14 +123,16 @@ def wordpieces(corpus: Sequence[str] = CORPUS) -> list[str]:
     return sorted({*heads, *letters, *("##" + tail for tail in tails | letters)})
 
 
-def tokenizer(kind: str = "words", corpus: Sequence[str] = CORPUS) -> PreTrainedTokenizerFast:
-    """WordPiece, byte-level BPE or unigram, of the corpus's words; the same in every process."""
+def tokenizer(
+    kind: str = "words", corpus: Sequence[str] = CORPUS, size: int = 400
+) -> PreTrainedTokenizerFast:
+    """WordPiece, byte-level BPE of `size` pieces or unigram, of the corpus's words; alike in every process."""
     made: Tokenizer
     if kind == "bytes":
         made = Tokenizer(models.BPE())
         made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
         trainer: Any = trainers.BpeTrainer(
-            vocab_size=400,
+            vocab_size=size,
             special_tokens=SPECIAL,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
@@ -176,10 +178,15 @@ def tokenizer(kind: str = "words", corpus: Sequence[str] = CORPUS) -> PreTrained
 
 
 def make_folder(
-    path: Path, family: str, task: str, corpus: Sequence[str] = CORPUS, **changes: Any
+    path: Path,
+    family: str,
+    task: str,
+    corpus: Sequence[str] = CORPUS,
+    pieces: int = 400,
+    **changes: Any,
 ) -> str:
     """A model of `family` with the head of `task`, saved with a tokenizer of the corpus's words."""
-    words = tokenizer(KINDS.get(family, "words"), corpus)
+    words = tokenizer(KINDS.get(family, "words"), corpus, pieces)
     config = AutoConfig.for_model(
         family,
         **{
