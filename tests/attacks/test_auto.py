@@ -39,19 +39,15 @@ def test_what_subspace_proves_is_not_matched(classifier: TextModel) -> None:
     assert found.candidate.notes[-1] == "explained by subspace"
 
 
-def test_under_noise_dlg_goes_on_from_what_subspace_found(classifier: TextModel) -> None:
+def test_under_noise_that_is_only_seen_the_likeliest_batch_is_looked_for(
+    classifier: TextModel,
+) -> None:
     private, update = share(classifier, [SENTENCE], [1], threat_model=UNGRANTED)
     draw = torch.Generator().manual_seed(0)
     noisy = {
         n: g + 1e-4 * torch.randn(g.shape, generator=draw) for n, g in update.gradients.items()
     }
-    stages: set[str] = set()
-
-    def listen(event: object) -> None:
-        stages.add(getattr(event, "stage", ""))
-
-    found = Auto(QUICK)(classifier, replace(update, gradients=noisy), on_event=listen)
+    found = Auto(QUICK)(classifier, replace(update, gradients=noisy))
     assert found.token_ids == private.original_ids
-    assert not found.verified
-    assert {"match", "discrete"} <= stages
-    assert "dlg" in found.candidate.notes[-1]
+    assert not found.verified  # no law of the noise is stated that a posterior could rest on
+    assert found.candidate.notes[-1] == "noise: by likelihood"

@@ -24,6 +24,7 @@ ATTACKS: Registry[Any] = Registry(
         "dlg-paper": "textleak.attacks.dlg:DlgPaper",
         "auto": "textleak.attacks.auto:Auto",
         "subspace": "textleak.attacks.subspace:Subspace",
+        "likelihood": "textleak.attacks.likelihood:Likelihood",
         "tag": "textleak.attacks.descent:Tag",
         "cosine": "textleak.attacks.descent:Cosine",
         "lamp": "textleak.attacks.lamp:Lamp",

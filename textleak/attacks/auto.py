@@ -1,4 +1,4 @@
-"""`auto`: exact recovery where it reaches, gradient matching started from its evidence where not."""
+"""`auto`: exact recovery where it reaches, gradient matching from its evidence where not; likelihoods under noise."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from textleak.attacks.base import Attack, Session
 from textleak.attacks.dlg import Dlg, DlgOptions
+from textleak.attacks.likelihood import Likelihood, LikelihoodOptions
+from textleak.attacks.likelihood.attack import noisy
 from textleak.attacks.subspace import Subspace, SubspaceOptions
 from textleak.core.batch import TokenBatch
 from textleak.core.budget import BudgetSpent
@@ -19,27 +21,32 @@ from textleak.models.text_model import TextModel
 
 
 class AutoOptions(BaseModel):
-    """Settings of the two attacks.
+    """Settings of the attacks.
 
     Attributes:
+        likelihood: of `likelihood`, which is taken where noise is stated or seen.
         subspace: of `subspace`, which goes first.
         dlg: of `dlg`, which goes on where the first one's batch is not proven.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    likelihood: LikelihoodOptions = Field(default_factory=LikelihoodOptions)
     subspace: SubspaceOptions = Field(default_factory=SubspaceOptions)
     dlg: DlgOptions = Field(default_factory=DlgOptions)
 
 
 class Auto(Attack[AutoOptions]):
-    """`subspace`, and `dlg` from what that found where its batch is not proven."""
+    """`subspace`, and `dlg` from what that found where its batch is not proven; `likelihood` under noise."""
 
     name: ClassVar[str] = "auto"
     options_class: ClassVar[type[BaseModel]] = AutoOptions
 
     def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
         """The proven batch, or the better of the two attempts by their gradients."""
+        if noisy(model, update):
+            found = Likelihood(self.options.likelihood).run(model, update, session)
+            return _noted(found, "noise: by likelihood")
         try:
             solved = Subspace(self.options.subspace).run(model, update, session)
         except TextleakError as error:

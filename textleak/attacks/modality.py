@@ -14,6 +14,7 @@ from textleak.core.reconstruction import Candidate, TextReconstruction
 from textleak.core.update import SharedUpdate
 from textleak.core.verdict import Verdict
 from textleak.evidence.factor import upright
+from textleak.likelihood.posterior import judged, under_noise
 from textleak.models.text_model import TextModel
 from textleak.verdict.examiner import Examiner
 from textleak.verdict.judge import judge
@@ -77,7 +78,10 @@ class TextModality(Modality[TextModel, Candidate, TextReconstruction]):
         return self.examiner.check(update, candidate.batch).error
 
     def judge(self, update: SharedUpdate, candidate: Candidate) -> Verdict:
-        """What the update says of the batch, by its neighbours."""
+        """What the update says of the batch, by its neighbours; under noise of a stated law by its likelihood."""
+        std = under_noise(update, len(candidate.batch.input_ids))
+        if std is not None:
+            return judged(self.model, update, candidate.batch, std)
         return judge(self.model, update, candidate.batch, self.examiner)
 
     def warnings(

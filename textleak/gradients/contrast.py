@@ -45,6 +45,18 @@ class Inner(NamedTuple):
         return (self.squared - 2 * self.dot + self.squared[:, :1]).clamp_min(0)
 
 
+class Against(NamedTuple):
+    """Every candidate's gradient g beside a shared one G, tensor by tensor; each (P, R).
+
+    Attributes:
+        dot: <g, G>.
+        squared: <g, g>.
+    """
+
+    dot: Tensor
+    squared: Tensor
+
+
 class Contrasts:
     """Compares gradients of candidates with candidate 0's, for any module.
 
@@ -65,6 +77,27 @@ class Contrasts:
             rows = [_inner(terms.get(name, []), candidates) for name in self.names]
         dots, squares = zip(*rows, strict=True)
         return Inner(torch.stack(dots), torch.stack(squares))
+
+    def against(
+        self,
+        forward: Forward,
+        candidates: int,
+        shared: Mapping[str, Tensor],
+        batch: int = 1,
+    ) -> Against:
+        """Inner products with a shared gradient, which may be dense (noisy).
+
+        Args:
+            forward: as for a `Matcher`.
+            candidates: R.
+            shared: the shared gradient of every one of `names`.
+            batch: sequences a candidate.
+        """
+        terms = self._captured(forward, candidates, batch, differentiable=False)
+        with torch.no_grad():
+            pairs = [_against(terms.get(name, []), shared[name], candidates) for name in self.names]
+            dots, squares = zip(*pairs, strict=True)
+            return Against(torch.stack(dots), torch.stack(squares))
 
     def projected(
         self, forward: Forward, candidates: int, draws: Stream, weights: Mapping[str, float]
@@ -87,13 +120,13 @@ class Contrasts:
         return torch.stack(parts).sum(0)
 
     def _captured(
-        self, forward: Forward, candidates: int, *, differentiable: bool
+        self, forward: Forward, candidates: int, batch: int = 1, *, differentiable: bool
     ) -> Mapping[str, list[Term]]:
         with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             with stand_ins(self._module, self.names) as parameters:
                 wanted = {name: parameters[name] for name in self.names}
                 by_identity = {id(alias): name for name, alias in wanted.items()}
-                capture = Capture(by_identity, parameters, candidates, candidates)
+                capture = Capture(by_identity, parameters, candidates, candidates * batch)
                 with recording(capture, self._rules), QuickSecondDerivatives():
                     losses = check_losses(forward(capture), candidates)
             with torch.set_grad_enabled(differentiable):
@@ -108,6 +141,22 @@ def _inner(terms: list[Term], candidates: int) -> tuple[Tensor, Tensor]:
         for other in terms:
             dot += _cross(_first(one), other).cpu()
             squared += _cross(one, other).cpu()
+    return dot, squared
+
+
+def _against(terms: list[Term], shared: Tensor, candidates: int) -> tuple[Tensor, Tensor]:
+    """<g_r, G> and <g_r, g_r> of one tensor, each (R,)."""
+    dot = torch.zeros(candidates, dtype=torch.double)
+    squared = torch.zeros(candidates, dtype=torch.double)
+    for index, one in enumerate(terms):
+        if isinstance(one, Product):
+            along = one.left.times(shared.to(one.right)) * one.right  # (R, n, columns)
+        else:
+            along = one.values * shared.to(one.values)
+        dot += along.flatten(1).sum(1, dtype=torch.double).cpu()
+        squared += _cross(one, one).cpu()
+        for other in terms[:index]:
+            squared += 2 * _cross(one, other).cpu()
     return dot, squared
 
 
