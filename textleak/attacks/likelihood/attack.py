@@ -10,9 +10,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from textleak.attacks.base import Attack, Session
-from textleak.attacks.decoding import standing_words
 from textleak.attacks.likelihood.options import LikelihoodOptions
 from textleak.attacks.likelihood.search import Climb, Scored
+from textleak.attacks.matching.nearest import standing_words
 from textleak.attacks.subspace import Subspace, SubspaceOptions
 from textleak.core.batch import TokenBatch
 from textleak.core.errors import TextleakError, UpdateError

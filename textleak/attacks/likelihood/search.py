@@ -11,17 +11,16 @@ from torch import Tensor
 
 from textleak.attacks.dlg.moves import (
     Move,
-    Place,
     apply_all,
     block_moves,
     class_moves,
     compatible,
-    free_places,
     swap_moves,
     word_moves,
 )
 from textleak.attacks.likelihood.options import LikelihoodOptions
 from textleak.attacks.likelihood.responses import Responses
+from textleak.attacks.matching.facts import Place, free_places
 from textleak.core.batch import TokenBatch
 from textleak.likelihood.competitors import Competitors
 from textleak.likelihood.likelihoods import Likelihoods
