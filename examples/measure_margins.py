@@ -74,9 +74,9 @@ def print_table(updates: list[list[float]]) -> None:
         std = 10 ** (power / 2)
         told = [[float(one / std**2 > MarginOptions().nats) for one in own] for own in updates]
         share = mean_interval(told)
-        ends = "" if share.low is None else f"{share.low:.2f} to {share.high:.2f}"
+        interval = "" if share.low is None else f"{share.low:.2f} to {share.high:.2f}"
         at = [one / std**2 for one in nats]
-        print(f"| {std:.2g} | {share.mean:.2f} | {ends} | {min(at):.3g} | {median(at):.3g} |")
+        print(f"| {std:.2g} | {share.mean:.2f} | {interval} | {min(at):.3g} | {median(at):.3g} |")
     ends = sorted(map(crossing, nats))
     print(
         f"5 nats at σ = {ends[0]:.2g} (least), {median(ends):.2g} (median), {ends[-1]:.2g} (most)"

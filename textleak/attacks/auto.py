@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from textleak.attacks.base import Attack, Session
 from textleak.attacks.dlg import Dlg, DlgOptions
 from textleak.attacks.likelihood import Likelihood, LikelihoodOptions
-from textleak.attacks.likelihood.attack import noisy
+from textleak.attacks.likelihood.attack import suits
 from textleak.attacks.subspace import Subspace, SubspaceOptions
 from textleak.core.batch import TokenBatch
 from textleak.core.budget import BudgetSpent
@@ -24,7 +24,7 @@ class AutoOptions(BaseModel):
     """Settings of the attacks.
 
     Attributes:
-        likelihood: of `likelihood`, which is taken where noise is stated or seen.
+        likelihood: of `likelihood`, which is taken where noise is stated or seen on one sequence's rows.
         subspace: of `subspace`, which goes first.
         dlg: of `dlg`, which goes on where the first one's batch is not proven.
     """
@@ -44,7 +44,7 @@ class Auto(Attack[AutoOptions]):
 
     def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
         """The proven batch, or the better of the two attempts by their gradients."""
-        if noisy(model, update):
+        if suits(model, update):
             found = Likelihood(self.options.likelihood).run(model, update, session)
             return _noted(found, "noise: by likelihood")
         try:

@@ -62,9 +62,9 @@ class Likelihood(Attack[LikelihoodOptions]):
         return _candidate(found, (f"noise of {std:.2g} an entry",))
 
 
-def noisy(model: TextModel, update: SharedUpdate) -> bool:
-    """Whether `likelihood` is for this update: an encoder's, with noise that is stated or seen."""
-    if isinstance(model.family, Decoder) or model.task.bears not in ("sequences", "places"):
+def suits(model: TextModel, update: SharedUpdate) -> bool:
+    """Whether `likelihood` has evidence of its own: one noisy sequence's rows of both embedding tables."""
+    if isinstance(model.family, Decoder) or not _readable(model, update) or not _single(update):
         return False
     try:
         noise_of(model, update, None)
@@ -97,13 +97,27 @@ def _single(update: SharedUpdate) -> bool:
     return count == 1
 
 
+def _readable(model: TextModel, update: SharedUpdate) -> bool:
+    """Whether both embedding tables are shared, and the word table holds no decoder's gradient as well."""
+    parts = model.family.embeddings
+    return (
+        model.task.bears == "sequences"
+        and not model.family.head.tied
+        and parts.words.of(update.gradients) is not None
+        and parts.positions is not None
+        and parts.positions.of(update.gradients) is not None
+    )
+
+
 def _rows(model: TextModel, update: SharedUpdate, words: Tensor, std: float) -> NoisyRows | None:
-    """What the embedding tables' rows say; None where they are not shared, or hold a decoder as well."""
+    """What the embedding tables' rows say; None where they say nothing of single words."""
+    if not _readable(model, update):
+        return None
     parts = model.family.embeddings
     table = parts.words.of(update.gradients)
-    places = None if parts.positions is None else parts.positions.of(update.gradients)
-    if table is None or places is None or model.family.head.tied or model.task.bears == "places":
-        return None
+    places = parts.positions.of(update.gradients) if parts.positions is not None else None
+    assert table is not None
+    assert places is not None
     prior = SlopePrior.of(model, words, stream(0, "likelihood", "slopes"))
     return NoisyRows.of(table.cpu(), places.cpu(), std, prior)
 
