@@ -46,12 +46,13 @@ SHORT: dict[tuple[str, str], dict[str, Any]] = {
     ("text", "tag"): FEW,
     ("text", "cosine"): FEW,
     ("text", "lamp"): {**FEW, "prior": None},
+    ("text", "likelihood"): {"std": 1e-4},
     ("image", "dlg"): FEW,
     ("image", "idlg"): FEW,
     ("image", "inverting"): {"restarts": 1, "iterations": 20},
 }
 # Hand something back once a sentence is proven, and nothing before; see attacks/test_budget.py.
-LATE = {("text", "subspace"), ("text", "auto")}
+LATE = {("text", "subspace"), ("text", "auto"), ("text", "likelihood")}
 
 
 @dataclass(frozen=True)
