@@ -1,4 +1,4 @@
-"""Every image attack keeps the promises of the base, and recovers what it should."""
+"""Every image attack recovers what it should; what all attacks promise is in test_conformance."""
 
 from __future__ import annotations
 
@@ -23,9 +23,6 @@ from textleak.vision.attacks.labels import read_off_labels
 from textleak.vision.batch import ImageBatch
 from textleak.vision.models import ImageModel, ImageModelOptions, load_image_model
 from textleak.vision.reconstruction import ImageCandidate
-
-SHORT: dict[str, dict[str, Any]] = {"dlg": {"iterations": 2}, "idlg": {"iterations": 2}}
-SHORT["inverting"] = {"iterations": 20}
 
 
 def attack(name: str, **options: Any) -> ImageAttack[Any]:
