@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from textleak.core.config import RunConfig
+from textleak.core.task_names import TEXT_TASKS
 
 from .options import Config, Given, command, of
 from .output import Output, OutputOptions
@@ -39,7 +40,8 @@ def inspect(
 
         stored = read(update)
         loaded = None
-        if "model" in run.model_fields_set or stored.metadata.model is not None:
+        pictures = stored.metadata.task not in (None, *TEXT_TASKS)
+        if not pictures and ("model" in run.model_fields_set or stored.metadata.model is not None):
             stated = run if "task" in run.model_fields_set or stored.metadata.task else None
             run = received.completed(stated or setup.settled(run), stored)
             loaded = setup.open_model(run)

@@ -90,6 +90,10 @@ def test_capture_writes_what_attack_would_share(
     assert captured.gradients.keys() == attacked.gradients.keys()
     for name, gradient in captured.gradients.items():
         assert torch.equal(gradient, attacked.gradients[name])
+    told = textleak("inspect", "u.safetensors")
+    assert told.code == 0, told.err
+    assert "header: task image" in told.out
+    assert "textleak vision invert u.safetensors" in told.out
     refused = textleak("vision", "capture", "-o", "none.safetensors")
     assert refused.code == 2
     assert not (tmp_path / "none.safetensors").exists()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from textleak.core.task_names import TEXT_TASKS
 from textleak.core.update import SharedUpdate, UpdateMetadata
 from textleak.evidence.words import active_rows, is_noisy
 from textleak.updates.fitting import fitted
@@ -78,6 +79,9 @@ def inspected(stored: Stored, model: TextModel | None) -> Inspection:
         types=tuple(sorted({str(t.dtype).removeprefix("torch.") for t in tensors})),
         facts=told,
     )
+    if facts.task not in (None, *TEXT_TASKS):
+        told_by = f"what its pictures give away: textleak vision invert {stored.source}"
+        return Inspection(**about, missing=(told_by,))
     if model is None:
         return Inspection(**about, missing=("the model: give --model", *_unstated(facts)))
     found = fitted(stored, model)
