@@ -101,6 +101,7 @@ class Discrete:
             lambda batch: evident_labels(model, update, batch),
             lambda batch: session.modality.explains(update, Candidate(batch, [], 0.0)),
             self._on_sweep,
+            options.sweeps,
         )
 
     def settle(self, found: Candidate) -> Candidate:

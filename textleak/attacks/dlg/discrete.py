@@ -18,16 +18,12 @@ from textleak.attacks.dlg.moves import (
     swap_moves,
     word_moves,
 )
+from textleak.attacks.dlg.options import DiscreteOptions
 from textleak.attacks.matching.facts import Facts, Place, free_places
 from textleak.attacks.scoring import BatchScorer
 from textleak.core.batch import IGNORED, TokenBatch
 from textleak.evidence.spans import Span
 from textleak.models.text_model import TextModel
-
-_SLACK = 1e-7  # an improvement smaller than float32 rounding of the objective is none
-_NEAR = 1e-3  # an objective worth a verification
-_SPARE = 3  # likely places looked at beyond the number of masked ones
-_SWAPS = 400  # the most swaps tried in one sweep
 
 
 @dataclass(frozen=True)
@@ -50,6 +46,7 @@ class Search:
         evident: the batch with the labels that its words' head gradients show.
         solved: whether a batch's gradient is the shared one, to rounding.
         on_sweep: told of every sweep's outcome and of the evaluations it took.
+        options: how far it looks.
     """
 
     def __init__(
@@ -61,7 +58,9 @@ class Search:
         evident: Callable[[TokenBatch], TokenBatch],
         solved: Callable[[TokenBatch], bool],
         on_sweep: Callable[[Scored, int], None],
+        options: DiscreteOptions,
     ) -> None:
+        self._options = options
         self._model, self._facts, self._scorer = model, facts, scorer
         self._head_span, self._solved, self._on_sweep = head_span, solved, on_sweep
         self._evident = evident
@@ -80,14 +79,16 @@ class Search:
         values = self._scorer(starts)
         current = Scored(starts[int(values.argmin())], float(values.min()))
         self._on_sweep(current, len(starts))
-        while not (current.value < _NEAR and self._solved(current.batch)):
+        while not (current.value < self._options.near and self._solved(current.batch)):
             better = self._sweep(
                 current, [*word_moves(current.batch, lists), *self._labels(current)]
             )
             if better is None:
                 better = self._sweep(current, self._swaps(current))
             if better is None and not self._placed:
-                better = self._sweep(current, block_moves(current.batch, self._places, _SWAPS))
+                better = self._sweep(
+                    current, block_moves(current.batch, self._places, self._options.swaps)
+                )
             if better is None:
                 break
             current = self._better_labels(better)
@@ -118,7 +119,9 @@ class Search:
         moves = list(moves)
         values = self._scorer([move.apply(current.batch) for move in moves])
         self._on_sweep(current, len(moves))
-        order = [int(i) for i in values.argsort() if values[i] < current.value - _SLACK]
+        order = [
+            int(i) for i in values.argsort() if values[i] < current.value - self._options.slack
+        ]
         chosen = compatible([moves[i] for i in order])
         while len(chosen) > 1:
             together = apply_all(chosen, current.batch)
@@ -133,7 +136,7 @@ class Search:
 
     def _swaps(self, current: Scored) -> list[Move]:
         moves = list(swap_moves(current.batch, self._places))
-        order = torch.randperm(len(moves))[:_SWAPS]
+        order = torch.randperm(len(moves))[: self._options.swaps]
         return [moves[int(i)] for i in order]
 
     def _labels(self, current: Scored) -> list[Move]:
@@ -143,7 +146,9 @@ class Search:
         if task.bears != "places":
             return [Move(labels=(change,)) for change in task.moves(self._model, labels)]
         count = int((current.batch.labels != IGNORED).sum())
-        return list(label_moves(current.batch, self._likely(current.batch)[: count + _SPARE]))
+        return list(
+            label_moves(current.batch, self._likely(current.batch)[: count + self._options.spare])
+        )
 
     def _likely(self, batch: TokenBatch) -> list[Place]:
         """The free places, those first whose state lies best in the head's row space."""

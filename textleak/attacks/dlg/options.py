@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from textleak.attacks.matching.options import MatchingOptions
 from textleak.core.bounds import Count
+
+
+class DiscreteOptions(BaseModel):
+    """How far the discrete stage looks.
+
+    Attributes:
+        slack: an improvement of the objective below it is none: it is float32's rounding of a cosine.
+        near: an objective below it is worth a verification, which alone decides.
+        spare: likely places looked at beyond the number of masked ones.
+        swaps: the most swaps tried in one sweep, drawn by the seed where there are more.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slack: float = Field(default=1e-7, ge=0)
+    near: float = Field(default=1e-3, gt=0)
+    spare: int = Field(default=3, ge=0)
+    swaps: Count = 400
 
 
 class DlgOptions(MatchingOptions):
@@ -24,6 +42,7 @@ class DlgOptions(MatchingOptions):
         history: curvature pairs that L-BFGS keeps.
         start_scale: standard deviation of the random start, in units of the word table's.
         discrete: whether the discrete stage runs.
+        sweeps: how far that looks.
         nearest: words tried at each position in the discrete stage.
         chunk: candidates that the discrete stage evaluates in one pass.
     """
@@ -37,6 +56,7 @@ class DlgOptions(MatchingOptions):
     history: Count = 100
     start_scale: float = Field(default=1.0, gt=0)
     discrete: bool = True
+    sweeps: DiscreteOptions = Field(default_factory=DiscreteOptions)
     nearest: Count = 6
     chunk: Count = 16
 

@@ -26,6 +26,7 @@ class AdamOptions(BaseModel):
         decay_every: iterations between two such decays.
         decay_at: or fractions of all iterations at which it decays.
         weight_decay: AdamW's.
+        report_every: iterations between two reports.
         signed: step by the gradient's sign (Geiping et al., NeurIPS 2020, section 4).
     """
 
@@ -38,6 +39,7 @@ class AdamOptions(BaseModel):
     decay_at: tuple[float, ...] = ()
     weight_decay: float = Field(default=0.0, ge=0)
     signed: bool = False
+    report_every: Count = 20
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,12 @@ class Step:
     lowest: Tensor
     diverged: bool = False
 
-    def due(self, every: int, options: AdamOptions) -> bool:
-        """Whether it is the first, the last, or another `every` further."""
-        return self.iteration % every == 0 or self.iteration in (1, options.iterations)
+    def due(self, options: AdamOptions) -> bool:
+        """Whether it is to be reported: the first, the last, and every so many."""
+        return self.iteration % options.report_every == 0 or self.iteration in (
+            1,
+            options.iterations,
+        )
 
 
 def adam(

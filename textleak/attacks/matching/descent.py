@@ -23,8 +23,6 @@ from textleak.core.update import SharedUpdate
 from textleak.gradients import MATCHERS, Distance
 from textleak.models.text_model import TextModel
 
-REPORT_EVERY = 20
-
 
 class DescentOptions(MatchingOptions, AdamOptions):
     """Adam on free embeddings; lengths are in units of one, not of the word table's spread.
@@ -79,7 +77,7 @@ def descend(
     total = options.iterations
     for step in adam(objective, start, options, penalty=penalty, change=change):
         session.evaluated(len(start))
-        if not (step.diverged or step.due(REPORT_EVERY, options)):
+        if not (step.diverged or step.due(options)):
             continue
         found = _best(objective, step)
         if step.diverged:

@@ -11,17 +11,14 @@ from torch import Tensor
 
 from textleak.attacks.matching.facts import Facts, position_norms
 from textleak.attacks.matching.items import SoftLabels, open_labels, read_off
-from textleak.attacks.matching.options import MatchingOptions
+from textleak.attacks.matching.options import MatchingOptions, PlaceOptions
 from textleak.core.batch import IGNORED
 from textleak.core.errors import UpdateError
 from textleak.core.update import SharedUpdate
 from textleak.evidence.masked_words import masked_count, masked_words
 from textleak.models.text_model import TextModel
 
-_PRIOR = 2.0  # how strongly the position gradient's norms lean the masked positions at the start
-_JITTER = 0.3  # so that restarts differ
 _BARRED = -1e4  # a logit that means "not here"
-_SPREAD = 4  # places considered for every masked one, when the prior tells them apart
 
 
 Simplex = Callable[[Tensor], Tensor]
@@ -60,13 +57,12 @@ def make_labels(
     prior = _prior(model, update, facts, options)
     if options.labels == "known" and granted is not None:
         words = torch.tensor([word for row in granted for word in row])
-        return SlotLabels(model, facts, words, _known_prior(update, facts, prior))
+        return SlotLabels(model, facts, words, _known_prior(update, facts, prior), options.places)
     bias = model.family.head.output.bias_of(update.gradients)
     if read_off(model, options) and bias is not None:
-        return SlotLabels(model, facts, masked_words(bias, _count(model, update, facts)), prior)
-    return VocabularyLabels(
-        model, facts, _count(model, update, facts), prior, SIMPLEX[options.simplex]
-    )
+        words = masked_words(bias, _count(model, update, facts))
+        return SlotLabels(model, facts, words, prior, options.places)
+    return VocabularyLabels(model, facts, _count(model, update, facts), prior, options)
 
 
 class SlotLabels:
@@ -76,16 +72,24 @@ class SlotLabels:
     near an assignment: every word at one place, every place with one word at the most.
     """
 
-    def __init__(self, model: TextModel, facts: Facts, words: Tensor, prior: Tensor) -> None:
+    def __init__(
+        self,
+        model: TextModel,
+        facts: Facts,
+        words: Tensor,
+        prior: Tensor,
+        options: PlaceOptions,
+    ) -> None:
+        self._options = options
         self._model, self._facts, self._words = model, facts, words
-        self._likely = likely_places(prior, len(words))
+        self._likely = likely_places(prior, options.each * len(words))
         self._prior = prior[self._likely]
         self._shape = (len(self._likely), len(words))
         self.size = len(self._likely) * len(words)
 
     def start(self, restarts: int) -> Tensor:
         """The variables to begin with, (R, size)."""
-        logits = self._prior[:, None] + _JITTER * torch.randn(restarts, *self._shape)
+        logits = self._prior[:, None] + self._options.jitter * torch.randn(restarts, *self._shape)
         return logits.flatten(1)
 
     def loss(self, states: Tensor, variables: Tensor) -> Tensor:
@@ -117,17 +121,18 @@ class VocabularyLabels:
     """
 
     def __init__(
-        self, model: TextModel, facts: Facts, count: int, prior: Tensor, simplex: Simplex
+        self, model: TextModel, facts: Facts, count: int, prior: Tensor, options: MatchingOptions
     ) -> None:
+        simplex, self._options = SIMPLEX[options.simplex], options.places
         self._model, self._facts, self._count, self._simplex = model, facts, count, simplex
-        self._likely = likely_places(prior, count)
+        self._likely = likely_places(prior, self._options.each * count)
         self._prior = prior[self._likely]
         self._shape = (len(self._likely), len(model.word_table))
         self.size = len(self._likely) * (1 + self._shape[1])
 
     def start(self, restarts: int) -> Tensor:
         """The variables to begin with, (R, size)."""
-        places = self._prior + _JITTER * torch.randn(restarts, len(self._likely))
+        places = self._prior + self._options.jitter * torch.randn(restarts, len(self._likely))
         words = torch.randn(restarts, math.prod(self._shape))
         return torch.cat(
             [places, words if self._simplex is softmax else words * self._shape[1] ** -0.5], 1
@@ -171,14 +176,14 @@ def assignment(logits: Tensor, sweeps: int = 8) -> Tensor:
     return wide[..., :-1].exp()
 
 
-def likely_places(prior: Tensor, count: int) -> Tensor:
+def likely_places(prior: Tensor, most: int) -> Tensor:
     """The free places that may bear loss, (L,) indices: all, or where `prior` (N,) leans.
 
     The decoder over the whole vocabulary is a large part of an evaluation's cost.
     """
     if float(prior.max() - prior.min()) == 0:
         return torch.arange(len(prior))
-    return prior.topk(min(len(prior), _SPREAD * count)).indices.sort().values
+    return prior.topk(min(len(prior), most)).indices.sort().values
 
 
 def place_logits(model: TextModel, facts: Facts, states: Tensor, likely: Tensor) -> Tensor:
@@ -216,7 +221,7 @@ def _prior(
     norms = position_norms(model, update, facts) if options.mask_prior else None
     if norms is None:
         return torch.zeros(facts.places)
-    return _PRIOR * norms.clamp_min(1e-6).log().expand_as(facts.frame)[facts.free]
+    return options.places.lean * norms.clamp_min(1e-6).log().expand_as(facts.frame)[facts.free]
 
 
 def _known_prior(update: SharedUpdate, facts: Facts, prior: Tensor) -> Tensor:

@@ -22,8 +22,6 @@ from textleak.vision.attacks.objective import ImageObjective
 from textleak.vision.models.image_model import ImageModel
 from textleak.vision.reconstruction import ImageCandidate
 
-REPORT_EVERY = 20
-
 
 class InvertingOptions(BaseModel):
     """How the search goes.
@@ -83,7 +81,7 @@ class InvertingGradients(ImageAttack[InvertingOptions]):
 
         search = adam(objective, start, options.adam, penalty=prior, judged=False, change=boxed)
         for step in search:
-            if step.due(REPORT_EVERY, options.adam):
+            if step.due(options.adam):
                 session.progress(
                     objective.candidate(step.best, step.lowest),
                     stage="match",
