@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.sharing import share
 from textleak.attacks.subspace import Subspace, SubspaceOptions
 from textleak.core.errors import ConfigError, UpdateError
 from textleak.core.loss import LossOptions
+from textleak.evidence.labels import evident_labels
 from textleak.gradients import Distance, EngineMatcher, OracleMatcher, Recorder
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.tasks import text_task
@@ -104,6 +106,17 @@ def test_the_verdict_recomputes_with_it(folder: str) -> None:
     assert sorted(found.token_ids) == sorted(private.original_ids)
     assert found.verified
     assert not Subspace(SubspaceOptions())(load(folder, None), update).verified
+
+
+@pytest.mark.parametrize("task", ["multi-label", "token-classification"])
+def test_labels_that_no_slope_shows_are_left_as_they_are(tmp_path: Path, task: str) -> None:
+    model = load(make_folder(tmp_path, "bert", task), "focal", task)
+    private, update = share(model, CORPUS[:1])
+    batch = private.batch
+    unknown = replace(batch, labels=torch.zeros_like(batch.labels))
+    found = evident_labels(model, update, unknown if task == "multi-label" else batch)
+    expected = unknown if task == "multi-label" else batch  # of classes each slope shows its own
+    assert found.labels.equal(expected.labels)
 
 
 def test_what_is_read_by_the_tasks_own_loss_alone_is_said(tmp_path: Path) -> None:

@@ -55,11 +55,12 @@ def logit_gradients(weight: Tensor, bias: Tensor | None, pooled: Tensor) -> Tens
 def evident_labels(model: TextModel, update: SharedUpdate, batch: TokenBatch) -> TokenBatch:
     """The batch with the labels that the gradient of the head's last layer shows for its words.
 
-    Of tasks that do not hide where loss is borne; the batch as it is where that gradient is not shared.
+    Of tasks that do not hide where loss is borne; the batch as it is where that gradient is not shared, or
+    under a loss whose slopes show no labels.
     """
     output = model.family.head.output
     weight = output.of(update.gradients)
-    if weight is None:
+    if weight is None or not model.task.readable:
         return batch
     on_device = batch.to(model.device)
     with torch.no_grad(), inputs_of(output.layer) as features:

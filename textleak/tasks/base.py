@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from textleak.core.batch import IGNORED, TokenBatch
-from textleak.core.errors import ConfigError, ModelError, UpdateError
+from textleak.core.errors import ConfigError, ModelError
 from textleak.core.loss import LossOptions
 from textleak.core.randomness import Stream
 from textleak.tasks.losses import Losses
@@ -209,18 +209,18 @@ class TextTask(Task, Losses, ABC):
         """Targets of all items in order, from the labels that an update grants."""
         return torch.tensor([label for row in rows for label in row])
 
+    @property
+    def readable(self) -> bool:
+        """Whether slopes show labels: under a loss of one's own those that can be tried one by one."""
+        return self.own is None or (self.cross_entropy and not self.words)
+
     def read(self, logits: Tensor, slopes: Tensor) -> Tensor:
         """Targets (n, ...) that the loss's gradients at logits show; both (n, C).
 
         A mean cross-entropy over n items has the slope (p - y) / n. Of one's own loss of classes every
         class's slope is computed, and the one taken that points as the shared one does.
-
-        Raises:
-            UpdateError: one's own loss is of what cannot be tried one by one.
         """
         if self.own is not None:
-            if self.words or not self.cross_entropy:
-                raise UpdateError(f"labels of {self.name} under a loss of one's own: try dlg")
             return alike(self.own, logits.cpu(), slopes.cpu())
         return self.plain_read(logits, slopes)
 

@@ -64,7 +64,7 @@ class Subspace(Attack[SubspaceOptions]):
             raise UpdateError(f"subspace does not read labels of {model.task.name}: try dlg")
         if model.task.words and model.task.options.smoothing:
             raise UpdateError("subspace does not read words under label smoothing: try dlg")
-        if model.task.own and (model.task.words or not model.task.cross_entropy):
+        if not model.task.readable:
             raise UpdateError("subspace reads classes alone under a loss of one's own: try dlg")
         noise, exact = noise_of(model, update), context_span(model, update)
         if noise is not None and (exact is None or exact.noisy):
