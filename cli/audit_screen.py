@@ -115,10 +115,10 @@ def record_line(record: AnyGridRecord, progress: GridProgress) -> str:
     head = f"[{progress.finished}/{len(progress.runs)}] {record.cell.title}: "
     if record.result is None:
         return f"{head}failed: {record.error}"
-    proven = ", verified" if record.result.verified else ""
+    verdict = f", {record.result.verdict}" if record.result.verdict else ""
     left = progress.left()
     tail = f"; about {left} left" if left else ""
-    return f"{head}{record.result.score}{proven}, {record.seconds:.1f} s{tail}"
+    return f"{head}{record.result.score}{verdict}, {record.seconds:.1f} s{tail}"
 
 
 class GridScreen(LiveConsole, GridWatcher):

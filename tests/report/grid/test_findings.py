@@ -134,10 +134,14 @@ def test_every_form_of_the_report_is_written(audited: Audited, tmp_path: Path) -
     assert [float(row["token_match"]) for row in rows] == pytest.approx(
         [cell.rates["token_match"].mean for cell in cells]
     )
+    sentences = [s for r in audited.records if r.result for s in r.result.sequences]
+    verdicts = ("proven", "consistent", "unexplained")
+    told = {word: sum(int(row[word]) for row in rows) for word in verdicts}
     with (tmp_path / "out" / "sentences.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == sum(
-            len(r.result.sequences) for r in audited.records if r.result
-        )
+        lines = list(csv.DictReader(file))
+    assert told == {word: [line["verdict"] for line in lines].count(word) for word in verdicts}
+    assert len(lines) == len(sentences) == sum(told.values())
+    assert told["proven"] == sum(s.exact is True for s in sentences) > 0
     text = (tmp_path / "out" / "report.md").read_text()
     assert "| `fp16` | does not hide |" in text
     again = write_report(tmp_path / "again", audited)

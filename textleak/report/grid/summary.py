@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -53,6 +53,7 @@ class CellSummary:
         rates: what every metric comes to over sentences, with its interval; empty where every run
             failed.
         verified: the rate of updates whose recovery is proven by its gradient.
+        verdicts: how many sequences got each verdict.
         label_accuracy: the rate of right classes, of a classification task.
         determined: the sentences that their updates determine, found or not, those that they hide, and
             those of which neither is known.
@@ -63,6 +64,7 @@ class CellSummary:
     records: list[GridRecord]
     rates: dict[str, Interval]
     verified: Interval | None
+    verdicts: Mapping[str, int]
     label_accuracy: float | None
     determined: Determined
     seconds: float
@@ -102,6 +104,15 @@ def metrics_of(records: Iterable[GridRecord]) -> list[str]:
     """The metrics that these runs were scored by: those of every result, then outside packages'."""
     results = (record.result for record in records if record.result is not None)
     return [*STANDING, *dict.fromkeys(name for result in results for name in result.metrics)]
+
+
+def verdicts_of(record: GridRecord) -> list[str]:
+    """The verdict on every sequence of a run, or its update's where none has its own."""
+    result = record.result
+    if result is None:
+        return []
+    whole = result.verdict or ("proven" if result.verified else "unexplained")
+    return [sequence.verdict or whole for sequence in result.sequences]
 
 
 def views_of(records: Iterable[GridRecord]) -> dict[str, MetricView]:
@@ -166,6 +177,7 @@ def _cell(place: Place, records: list[GridRecord]) -> CellSummary:
         records=records,
         rates={metric: interval for metric, interval in found.items() if interval is not None},
         verified=mean_interval(list(proven.values())) if proven else None,
+        verdicts=Counter(verdict for record in done for verdict in verdicts_of(record)),
         label_accuracy=sum(known) / len(known) if known else None,
         determined=determined_of(done),
         seconds=sum(record.seconds for record in records) / len(records),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from io import StringIO
+from typing import get_args
 
 from textleak.report.grid.curves import labeller
+from textleak.core.verdict import Word
 from textleak.report.grid.findings import EXPLAINED, defence_findings, headline, percent
 from textleak.report.grid.page import heat_map
-from textleak.report.grid.summary import CellSummary, Place, metrics_of, summarise
+from textleak.report.grid.summary import CellSummary, Place, metrics_of, summarise, verdicts_of
 from textleak.report.grid.warnings import warning_groups
 from textleak.results.audited import Audited
 
@@ -19,7 +21,7 @@ def summary_csv(cells: Sequence[CellSummary]) -> str:
     metrics = metrics_of(record for cell in cells for record in cell.records)
     rates = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
     head = [*Place._fields, "updates", "sentences", "failed", *rates, "verified"]
-    head += ["determined", "hidden", "seconds"]
+    head += [*get_args(Word), "determined", "hidden", "seconds"]
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)
@@ -32,6 +34,7 @@ def summary_csv(cells: Sequence[CellSummary]) -> str:
         proven = cell.verified.mean if cell.verified else None
         writer.writerow(
             [*cell.place, len(cell.done), sentences, cell.failed, *numbers, proven]
+            + [cell.verdicts.get(word, 0) for word in get_args(Word)]
             + [cell.determined.given_away, cell.determined.hidden, cell.seconds]
         )
     return out.getvalue()
@@ -43,17 +46,17 @@ def sentences_csv(audit: Audited) -> str:
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        [*Place._fields, "index", "seed", *metrics, "verified", "determined", "margin"]
+        [*Place._fields, "index", "seed", *metrics, "verdict", "determined", "margin"]
         + ["competitor", "reference", "recovered"]
     )
     for record in audit.records:
         cell, result = record.cell, record.result
         place = [getattr(cell, axis) for axis in Place._fields]
-        for s in result.sequences if result else ():
+        verdicts = verdicts_of(record)
+        for s, verdict in zip(result.sequences if result else (), verdicts, strict=True):
             scores = [s.score(metric) for metric in metrics]
-            verified = result.verified if result else False
             texts = [s.determined, s.margin, s.competitor, s.reference, s.recovered]
-            writer.writerow([*place, cell.index, cell.seed, *scores, verified, *texts])
+            writer.writerow([*place, cell.index, cell.seed, *scores, verdict, *texts])
     return out.getvalue()
 
 
