@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from io import StringIO
 from typing import get_args
 
-from textleak.report.grid.curves import labeller
 from textleak.core.verdict import Word
+from textleak.report.grid.curves import labeller
 from textleak.report.grid.findings import EXPLAINED, defence_findings, headline, percent
 from textleak.report.grid.page import heat_map
 from textleak.report.grid.summary import CellSummary, Place, metrics_of, summarise, verdicts_of
