@@ -23,7 +23,7 @@ from textleak.results.audited import Audited
 from textleak.results.record import STANDING
 
 CLASSES = {
-    "hides": "holds",
+    "hides": "hides",
     "determined, not found": "fails",
     "not found": "few",
     "weakens": "weakens",
