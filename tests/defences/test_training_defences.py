@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from opacus.accountants import RDPAccountant
@@ -133,6 +135,40 @@ def test_local_steps_share_the_weight_delta_as_a_mean_gradient() -> None:
     for name, parameter in module.named_parameters():
         delta = parameter.detach() - before[name]
         torch.testing.assert_close(-0.5 * shared[name], delta, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("how", "solver"),
+    [
+        (dict(momentum=0.9, weight_decay=0.01), torch.optim.SGD),
+        (dict(optimizer="adam", weight_decay=0.01), torch.optim.Adam),
+        (dict(optimizer="adamw", weight_decay=0.01), torch.optim.AdamW),
+    ],
+)
+def test_local_steps_are_those_of_torch_s_optimisers(how: dict[str, Any], solver: Any) -> None:
+    module, inputs, labels = small()
+    names = tuple(name for name, _ in module.named_parameters())
+    local = LocalSteps(steps=3, rate=0.01, batch_size=1, accumulation=2, max_norm=0.1, **how)
+
+    def loss(rows: object) -> torch.Tensor:
+        at = list(rows)  # type: ignore[call-overload]
+        return F.cross_entropy(module(inputs[at]), labels[at])
+
+    shared = train(module, TrainingPlan(names, local=local), loss, count=6, seed=0)
+    assert all(parameter.grad is None for parameter in module.parameters())
+    before = {name: p.detach().clone() for name, p in module.named_parameters()}
+    taken = solver(
+        module.parameters(), lr=0.01, **{k: v for k, v in how.items() if k != "optimizer"}
+    )
+    for step in range(3):
+        taken.zero_grad()
+        for row in (2 * step, 2 * step + 1):
+            (loss([row]) / 2).backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), 0.1)
+        taken.step()
+    for name, parameter in module.named_parameters():
+        delta = parameter.detach() - before[name]
+        torch.testing.assert_close(-0.03 * shared[name], delta, rtol=1e-3, atol=1e-6)
 
 
 def test_the_epsilon_is_opacus_own_and_travels_with_the_update(classifier: TextModel) -> None:

@@ -17,7 +17,7 @@ from textleak.training import LocalSteps, TrainingPlan
 
 
 class FedAvg(TrainingDefence[LocalSteps]):
-    """Several local steps of SGD; the weight delta is shared, not a gradient."""
+    """Several local steps, of SGD or Adam; the weight delta is shared, not a gradient."""
 
     name: ClassVar[str] = "fedavg"
     options_class: ClassVar[type[BaseModel]] = LocalSteps

@@ -86,9 +86,16 @@ def _local(
 ) -> dict[str, Tensor]:
     parameters = dict(module.named_parameters())
     before = {name: parameters[name].detach().clone() for name in plan.names}
+    optimiser = _optimiser(local, [parameters[name] for name in plan.names])
     try:
         for step in range(local.steps):
             gradients = _gradients(module, plan, loss, local.rows(step, count), noise)
+            if local.max_norm is not None:
+                factor = min(1.0, local.max_norm / max(global_norm(gradients), 1e-12))
+                gradients = {name: factor * gradient for name, gradient in gradients.items()}
+            if optimiser is not None:
+                _step(optimiser, {parameters[name]: g for name, g in gradients.items()})
+                continue
             with torch.no_grad():
                 for name, gradient in gradients.items():
                     parameters[name].sub_(local.rate * gradient)
@@ -98,6 +105,32 @@ def _local(
         with torch.no_grad():
             for name, old in before.items():
                 parameters[name].copy_(old)
+
+
+def _optimiser(
+    local: LocalSteps, parameters: Sequence[nn.Parameter]
+) -> torch.optim.Optimizer | None:
+    """Torch's own; None of plain SGD, which needs none."""
+    decay = local.weight_decay or 0.0
+    if local.adaptive:
+        kind = torch.optim.Adam if local.optimizer == "adam" else torch.optim.AdamW
+        return kind(parameters, lr=local.rate, weight_decay=decay)
+    momentum = local.momentum or 0.0
+    if not (momentum or decay):
+        return None
+    return torch.optim.SGD(parameters, lr=local.rate, momentum=momentum, weight_decay=decay)
+
+
+def _step(optimiser: torch.optim.Optimizer, gradients: Mapping[nn.Parameter, Tensor]) -> None:
+    """One step by these gradients; those that the parameters hold stay theirs."""
+    held = {parameter: parameter.grad for parameter in gradients}
+    try:
+        for parameter, gradient in gradients.items():
+            parameter.grad = gradient.to(parameter)
+        optimiser.step()
+    finally:
+        for parameter, own in held.items():
+            parameter.grad = own
 
 
 def global_norm(gradients: Mapping[str, Tensor]) -> float:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from textleak.core.consistency import check_fits, holds_weights
 from textleak.core.errors import UpdateError
 from textleak.core.update import SharedUpdate, UpdateMetadata
+from textleak.updates.first_step import first_adam_step
 from textleak.updates.names import Mapped, in_order, mapped
 from textleak.updates.optimizer import named_moments
 from textleak.updates.stored import Stored
@@ -58,6 +59,9 @@ def fitted(stored: Stored, model: Public) -> Fitted:
     if weights is None:
         update = SharedUpdate(found.tensors, stored.metadata)
         check_fits(update, model.parameters)
+        if stored.metadata.weights_kept is not None:
+            facts, more = _recognised(found.tensors, stored.metadata, model.parameters)
+            return Fitted(SharedUpdate(found.tensors, facts), "weight delta", (*notes, *more))
         kind: Kind = "gradient" if stored.metadata.local is None else "weight delta"
         return Fitted(update, kind, notes)
     delta = _difference(model.parameters, weights)
@@ -67,7 +71,7 @@ def fitted(stored: Stored, model: Public) -> Fitted:
             "after training"
         )
     notes += (*extra, f"{stored.source!r} holds weights: the update is the model's less these")
-    return _delta(delta, stored.metadata, weights, notes)
+    return _delta(delta, stored.metadata, model.parameters, weights, notes)
 
 
 def between(before: Stored | None, after: Stored, model: Public) -> Fitted:
@@ -96,7 +100,7 @@ def between(before: Stored | None, after: Stored, model: Public) -> Fitted:
     delta = _difference(start, shared)
     if not delta:
         raise UpdateError("the weights before and after are the same: nothing was trained")
-    return _delta(delta, after.metadata, shared, notes)
+    return _delta(delta, after.metadata, start, shared, notes)
 
 
 def _weights(
@@ -156,6 +160,7 @@ def _difference(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> di
 def _delta(
     delta: dict[str, Tensor],
     facts: UpdateMetadata,
+    before: Mapping[str, Tensor],
     after: Mapping[str, Tensor],
     notes: tuple[str, ...],
 ) -> Fitted:
@@ -165,7 +170,21 @@ def _delta(
     coarsest = min((weight.dtype for weight in after.values()), key=lambda dtype: dtype.itemsize)
     kept = str(coarsest).removeprefix("torch.")
     told = facts.model_copy(update={"weights_kept": kept})
-    return Fitted(SharedUpdate(delta, told), "weight delta", notes)
+    told, more = _recognised(delta, told, before)
+    return Fitted(SharedUpdate(delta, told), "weight delta", (*notes, *more))
+
+
+def _recognised(
+    delta: Mapping[str, Tensor], facts: UpdateMetadata, before: Mapping[str, Tensor]
+) -> tuple[UpdateMetadata, tuple[str, ...]]:
+    """The facts with a first step of Adam, where the delta is one and nothing else is said; a note on it."""
+    step = None if facts.defences or facts.local else first_adam_step(delta, before)
+    if step is None:
+        return facts, ()
+    spec = f"fedavg:steps=1,rate={step.rate},optimizer=adamw"
+    spec += f",weight_decay={step.weight_decay}" if step.weight_decay else ""
+    note = f"most weights moved by {step.rate:g}: taken for AdamW's first step ({spec})"
+    return facts.model_copy(update={"defences": (spec,)}), (note,)
 
 
 def _equal(first: Tensor, second: Tensor) -> bool:

@@ -15,7 +15,8 @@ from textleak.attacks.pursuit import PursuitOptions, few_rows, run_pursuit
 from textleak.attacks.subspace.candidates import context_span
 from textleak.attacks.subspace.climbing import Climber
 from textleak.attacks.subspace.finish import FINISHES
-from textleak.attacks.subspace.noisy import NoisyOptions, noise_of, read_noisy
+from textleak.attacks.subspace.noisy import NoisyOptions, noise_of, read_noisy, signed
+from textleak.attacks.subspace.relabelling import with_nearer_labels
 from textleak.attacks.subspace.rounds import Sentence, remainder, solve_round
 from textleak.core.batch import TokenBatch, padded
 from textleak.core.bounds import Count
@@ -67,7 +68,7 @@ class Subspace(Attack[SubspaceOptions]):
         if not model.task.readable:
             raise UpdateError("subspace reads classes alone under a loss of one's own: try dlg")
         noise, exact = noise_of(model, update), context_span(model, update)
-        if noise is not None and (exact is None or exact.noisy):
+        if noise is not None and (exact is None or exact.noisy or signed(update)):
             return self._noisy(model, update, noise, session)
         layer = FirstLayer.of(model)
         sentences: list[Sentence] = []
@@ -129,7 +130,8 @@ class Subspace(Attack[SubspaceOptions]):
             frame = (int(model.tokenizer.cls_token_id), int(model.tokenizer.sep_token_id))
             found = {frame: 0.0}
         confidence = {row: [1.0] * len(row) for row in found}
-        return FINISHES[model.task.bears](model, update, confidence, tuple(stages))
+        candidate = FINISHES[model.task.bears](model, update, confidence, tuple(stages))
+        return with_nearer_labels(model, update, candidate, session)
 
 
 def _unlabelled(

@@ -6,6 +6,7 @@ come from sparse regression between the embedding tables, sentences from how the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -14,12 +15,18 @@ from torch import Tensor
 
 from textleak.attacks.subspace.climbing import Board, Climber, ClimbOptions, Row
 from textleak.core.randomness import stream
+from textleak.core.training_plan import LocalSteps
 from textleak.core.update import SharedUpdate
+from textleak.defences import Defences
 from textleak.evidence.entry_noise import entry_noise
 from textleak.evidence.incidence import IncidenceOptions, incidence
 from textleak.evidence.layer_spans import LayerSpans
 from textleak.evidence.words import UsedWords
 from textleak.models.text_model import TextModel
+
+SIGNS = (
+    1 - 2 / math.pi
+) ** 0.5  # what a normal number's sign has beside its multiple of the number
 
 
 class NoisyOptions(BaseModel):
@@ -29,6 +36,8 @@ class NoisyOptions(BaseModel):
         possible: the share of a row above which a pair is tried. Of four sentences, with noise from
             1e-5 to 0.2 of the rows, true pairs lie above 0.06 and nearly all others below.
         sure: the share above which a pair occurs for sure.
+        decayed: the share of the largest movement of a row below which it is decay alone: Adam moves
+            all rows alike, and decay by a hundredth at most.
         incidence: of the regression.
         climb: of the search.
     """
@@ -37,6 +46,7 @@ class NoisyOptions(BaseModel):
 
     possible: float = Field(default=0.03, gt=0, lt=1)
     sure: float = Field(default=0.3, gt=0, lt=1)
+    decayed: float = Field(default=0.25, ge=0, lt=1)
     incidence: IncidenceOptions = Field(default_factory=IncidenceOptions)
     climb: ClimbOptions = Field(default_factory=ClimbOptions)
 
@@ -53,7 +63,18 @@ def noise_of(model: TextModel, update: SharedUpdate) -> dict[str, Tensor] | None
     tables = (embeddings.words.name, embeddings.positions.name)
     if any(name not in update.gradients for name in tables):
         return None
+    if signed(update):
+        return {
+            name: torch.full_like(g, SIGNS * float(g.abs().max()), dtype=torch.float64)
+            for name, g in update.gradients.items()
+        }
     return entry_noise(update, model.parameters)
+
+
+def signed(update: SharedUpdate) -> bool:
+    """Whether the update is said to be the gradient's signs, nearly: a first step of Adam."""
+    locals_ = (getattr(d, "options", None) for d in Defences.parse(update.metadata.defences).all)
+    return any(isinstance(one, LocalSteps) and one.signed for one in locals_)
 
 
 def read_noisy(
@@ -73,7 +94,8 @@ def read_noisy(
         options: how hard to try.
     """
     options = options or NoisyOptions()
-    used = moved_words(update.gradients[model.family.embeddings.words.name])
+    least = options.decayed if signed(update) else 0.0
+    used = moved_words(update.gradients[model.family.embeddings.words.name], least)
     board, note = board_of(model, update, used, noise, options)
     if not board.sure or not board.ends:
         return {}, [note]
@@ -97,7 +119,7 @@ def board_of(
     rows, sizes = embeddings.positions.of(update.gradients), embeddings.positions.of(noise)
     assert rows is not None
     assert sizes is not None
-    places = (rows != 0).any(1).nonzero().flatten()
+    places = _moved(rows, options.decayed if signed(update) else 0.0)
     share = incidence(
         used.deltas,
         rows[places],
@@ -122,7 +144,13 @@ def board_of(
     return Board(words, ends, first, last, frozenset(sure)), note
 
 
-def moved_words(table: Tensor) -> UsedWords:
-    """The words of an untied table (V, H) whose rows moved."""
-    ids = (table != 0).any(1).nonzero().flatten()
+def moved_words(table: Tensor, least: float = 0.0) -> UsedWords:
+    """The words of an untied table (V, H) whose rows moved, by more than `least` of the one that moved most."""
+    ids = _moved(table, least)
     return UsedWords(ids, table[ids].double(), torch.zeros(0, table.shape[1]).double())
+
+
+def _moved(table: Tensor, least: float) -> Tensor:
+    sizes = table.double().norm(dim=1)
+    found: Tensor = (sizes > least * sizes.max()).nonzero().flatten()
+    return found

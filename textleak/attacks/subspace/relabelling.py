@@ -1,0 +1,35 @@
+"""Class labels that bring a batch's update nearest to the shared one, where noise hides what shows them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from textleak.attacks.base import Session
+from textleak.attacks.dlg.moves import class_moves
+from textleak.core.reconstruction import Candidate
+from textleak.core.update import SharedUpdate
+from textleak.models.text_model import TextModel
+
+_ROUNDS = 3  # every class of every sentence is tried so often at most
+
+
+def with_nearer_labels(
+    model: TextModel, update: SharedUpdate, candidate: Candidate, session: Session
+) -> Candidate:
+    """The candidate with one label after the other changed while that comes closer.
+
+    Of tasks with one class a sequence; another candidate is handed back as it is.
+    """
+    if not model.task.one_class or session.spent:
+        return candidate
+    batch, examiner = candidate.batch, session.modality.examiner
+    error = examiner.check(update, batch).error
+    for _ in range(_ROUNDS):
+        moves = [move.apply(batch) for move in class_moves(batch, model.label_count)]
+        errors = [examiner.check(update, moved).error for moved in moves]
+        session.evaluated(len(moves))
+        best = min(range(len(moves)), key=errors.__getitem__, default=0)
+        if not moves or errors[best] >= error:
+            break
+        batch, error = moves[best], errors[best]
+    return replace(candidate, batch=batch)
