@@ -124,14 +124,26 @@ class LayerSpans:
         mask = torch.zeros(len(rows), width).long()
         for at, row in enumerate(rows):
             ids[at, : len(row)], mask[at, : len(row)] = torch.tensor(list(row)), 1
-        layers = [span.layer for span in self.spans]
-        with torch.no_grad(), _watched(layers) as seen:
-            _read(self._model, ids.to(self._model.device), mask.to(self._model.device))
+        with torch.no_grad():
+            return self._of(ids.to(self._model.device), mask)
+
+    def slopes(self, row: Sequence[int]) -> Tensor:
+        """How a sentence's misfit changes with the word embedding at each place; (T, E)."""
+        ids = torch.tensor([list(row)], device=self._model.device)
+        embedded = self._model.word_table.detach()[ids].requires_grad_()
+        with torch.enable_grad():
+            total = self._of(ids, torch.ones_like(ids).cpu(), embedded).sum()
+            found: Tensor = torch.autograd.grad(total, embedded)[0][0]
+        return found.cpu()
+
+    def _of(self, ids: Tensor, mask: Tensor, embedded: Tensor | None = None) -> Tensor:
+        with _watched([span.layer for span in self.spans]) as seen:
+            _read(self._model, ids, mask.to(ids.device), embedded)
         outside = [
             span.outside(seen[id(span.layer)][0][0].cpu(), mask).clamp_min(1e-30).log()
             for span in self.spans
         ]
-        return torch.stack(outside).sum(0) / 2 if outside else torch.zeros(len(rows))
+        return torch.stack(outside).sum(0) / 2 if outside else torch.zeros(len(ids))
 
 
 def _groups(
@@ -173,9 +185,14 @@ def _bearing(model: TextModel, slope: Tensor) -> Bearing | None:
     return "first" if pooled and bool(lively[0]) and int(lively.sum()) == 1 else None
 
 
-def _read(model: TextModel, ids: Tensor, mask: Tensor) -> Tensor:
+def _read(model: TextModel, ids: Tensor, mask: Tensor, embedded: Tensor | None = None) -> Tensor:
     """Run the model as its loss does, as far as no label is needed; a number that depends on all of it."""
-    states = model.states(ids, mask)
+    states = model.family.encode(
+        input_ids=ids if embedded is None else None,
+        inputs_embeds=embedded,
+        attention_mask=mask,
+        token_types=model.token_types(ids),
+    )
     if model.task.bears == "sequences":
         return model.family.class_logits(states, mask)[:, 0].sum()
     if model.task.bears == "places" and not model.family.causal:

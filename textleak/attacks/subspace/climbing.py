@@ -6,15 +6,27 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, product
 from statistics import median
+from typing import Protocol
 
+import torch
 from pydantic import BaseModel, ConfigDict
+from torch import Tensor
 
 from textleak.core.bounds import Count
 from textleak.core.budget import checkpoint
 from textleak.core.randomness import Stream
 
 Row = tuple[int, ...]
-Misfits = Callable[[Sequence[Row]], list[float]]
+
+
+class Fit(Protocol):
+    """How sentences fit an update."""
+
+    def misfits(self, rows: Sequence[Row]) -> list[float]:
+        """How little each does."""
+
+    def slopes(self, row: Row) -> Tensor:
+        """How a sentence's misfit changes with the word embedding at each place; (T, E)."""
 
 
 class ClimbOptions(BaseModel):
@@ -25,6 +37,8 @@ class ClimbOptions(BaseModel):
         sweeps: of one climb at most; it ends where no change helps.
         fillings: ways to lengthen a sentence to each of its possible ends.
         failures: climbs in a row that may lead to what was found before.
+        screened: other words that are looked at in full, of those that the slope makes likely; all of
+            them where none of these helps.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +47,7 @@ class ClimbOptions(BaseModel):
     sweeps: Count = 40
     fillings: Count = 12
     failures: Count = 6
+    screened: Count = 32
 
 
 @dataclass(frozen=True)
@@ -82,7 +97,8 @@ class Climber:
 
     Args:
         board: what may stand where.
-        misfits: how little sentences fit the update.
+        fit: how sentences fit the update.
+        table: (V, E) word embeddings.
         draws: what starts are drawn from.
         options: how hard to try.
         found: sentences with their misfits.
@@ -92,7 +108,8 @@ class Climber:
     """
 
     board: Board
-    misfits: Misfits
+    fit: Fit
+    table: Tensor
     draws: Stream
     options: ClimbOptions = field(default_factory=ClimbOptions)
     found: dict[Row, float] = field(default_factory=dict)
@@ -181,7 +198,11 @@ class Climber:
             self.started.append(value)
         for _ in range(self.options.sweeps):
             checkpoint()
-            best = [one for one in self._best_words(row, value) if not held or one[0] != held[0]]
+            moves = [m for m in self.board.substitutes(row) if not held or m[held[0]] == held[1]]
+            few = self._likely(row, moves)
+            best = self._best_words(row, few, value)
+            if not best and len(few) < len(moves):
+                best = self._best_words(row, moves, value)
             trials = [_with(row, best[:count]) for count in _halves(len(best))]
             least_length = 1 if held is None else held[0] + 2
             others = self.board.lengths(row, self.options.fillings)
@@ -193,19 +214,30 @@ class Climber:
             row, value = trials[least], values[least]
         return row, value
 
-    def _best_words(self, row: Row, value: float) -> list[tuple[int, int]]:
+    def _likely(self, row: Row, moves: list[Row]) -> list[Row]:
+        """The substitutes that the slope at the sentence makes likeliest, if there are many."""
+        if len(moves) <= self.options.screened:
+            return moves
+        slopes = self.fit.slopes(row)  # (T, E)
+        self.evaluations += 1
+        places = torch.tensor([_differs(row, move) for move in moves])
+        to = torch.tensor([move[at] for move, at in zip(moves, places.tolist(), strict=True)])
+        change = self.table[to] - self.table[torch.tensor(row)[places]]
+        order = (change * slopes[places]).sum(1).argsort()
+        return [moves[i] for i in order[: self.options.screened].tolist()]
+
+    def _best_words(self, row: Row, moves: list[Row], value: float) -> list[tuple[int, int]]:
         """The best other word of each place where one helps, those first that help most."""
-        moves = list(self.board.substitutes(row))
         best: dict[int, tuple[float, int]] = {}
         for move, misfit in zip(moves, self._misfits(moves), strict=True):
-            at = next(i for i, (old, new) in enumerate(zip(row, move, strict=True)) if old != new)
+            at = _differs(row, move)
             if misfit < best.get(at, (value, 0))[0]:
                 best[at] = (misfit, move[at])
         return [(at, best[at][1]) for at in sorted(best, key=lambda at: best[at][0])]
 
     def _misfits(self, rows: Sequence[Row]) -> list[float]:
         self.evaluations += len(rows)
-        return self.misfits(rows)
+        return self.fit.misfits(rows)
 
     def _seed(self, tried: set[tuple[int, int]]) -> tuple[int, int] | None:
         """A sure pair that no sentence explains, far into its sentence: few reach so far."""
@@ -229,6 +261,10 @@ class Climber:
             fresh = [word for word in every if (at, word) not in covered] or every
             row.append(seed[1] if at == seed[0] else fresh[int(self.draws.below(len(fresh), 1))])
         return (*row, self.board.last)
+
+
+def _differs(row: Row, move: Row) -> int:
+    return next(i for i, (old, new) in enumerate(zip(row, move, strict=True)) if old != new)
 
 
 def _with(row: Row, words: Sequence[tuple[int, int]]) -> Row:

@@ -101,7 +101,8 @@ def read_noisy(
         return {}, [note]
     spans = LayerSpans(model, update, noise)
     draws = stream(0, "subspace", "starts")
-    climber = Climber(board, spans.misfits, draws, options.climb)
+    table = model.word_table.detach().cpu()
+    climber = Climber(board, spans, table, draws, options.climb)
     found = climber.run(lambda: report(climber), update.metadata.batch_size)
     return found, [note, f"{len(found)} sentences climbed to, over {len(spans.spans)} layers"]
 
