@@ -2,12 +2,15 @@
 
 python examples/measure_updates.py                            # a BERT preset, one sentence
 python examples/measure_updates.py --model minilm --task mlm --sentences 4 --only delta
+python examples/measure_updates.py --model minilm --sentences 4 --only adamw --attack subspace --data FILE --skip 40
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,6 +22,7 @@ from torch import Tensor
 from textleak.attacks import ATTACKS
 from textleak.audit import PrivateText, audit_update
 from textleak.client import Client, ClientOptions
+from textleak.core.batch import TokenBatch
 from textleak.core.errors import TextleakError
 from textleak.core.update import UpdateMetadata
 from textleak.models import ModelOptions, TextModel, load_model
@@ -32,6 +36,7 @@ SENTENCES = [
 ]
 Tensors = dict[str, Tensor]
 Make = Callable[[Path], Path]
+Kind = Callable[..., torch.optim.Optimizer]
 
 
 def safetensors(tensors: Tensors) -> Make:
@@ -76,8 +81,50 @@ def optimiser_state(model: TextModel, g: Tensors) -> object:
     return optimiser.state_dict()
 
 
+def trained(
+    model: TextModel, batch: TokenBatch, kind: Kind, steps: int, minibatch: int, **how: float
+) -> Tensors:
+    """The weights after local steps over a batch, by torch's own optimiser; the model is left as it was."""
+    before = {name: p.detach().clone() for name, p in model.parameters.items()}
+    optimiser = kind(list(model.parameters.values()), **how)
+    for step in range(steps):
+        optimiser.zero_grad()
+        rows = [(step * minibatch + i) % len(batch.input_ids) for i in range(minibatch)]
+        model.loss(batch.take(rows)).backward()
+        optimiser.step()
+    after = {name: p.detach().clone() for name, p in model.parameters.items()}
+    optimiser.zero_grad()
+    with torch.no_grad():
+        for name, parameter in model.parameters.items():
+            parameter.copy_(before[name])
+    return after
+
+
+def averaged(parts: list[Tensors]) -> Tensors:
+    """The mean of several clients' weights, as a server has it."""
+    return {n: torch.stack([part[n] for part in parts]).mean(0) for n in parts[0]}
+
+
+def local_grid(model: TextModel, batch: TokenBatch) -> Iterator[tuple[str, Make]]:
+    """What local training leaves, without any state of the optimiser."""
+    count = len(batch.input_ids)
+    adamw, sgd = torch.optim.AdamW, torch.optim.SGD
+    for decay in (0.0, 0.01):
+        after = trained(model, batch, adamw, 1, count, lr=5e-5, weight_decay=decay)
+        yield f"adamw: first step, decay {decay:g}", safetensors(after)
+    if count == 1:
+        return
+    half = count // 2
+    for steps, rate in ((2, 1e-3), (2, 1e-4), (8, 1e-4)):
+        after = trained(model, batch, sgd, steps, half, lr=rate)
+        yield f"fedavg: {steps} steps of {half}, rate {rate:g}", safetensors(after)
+    clients = [batch.take(list(rows)) for rows in (range(half), range(half, count))]
+    each = [trained(model, one, sgd, 1, len(one.input_ids), lr=1e-3) for one in clients]
+    yield f"clients: 2 of {half}, averaged, rate 0.001", safetensors(averaged(each))
+
+
 def grid(model: TextModel, g: Tensors) -> Iterator[tuple[str, Make]]:
-    """Every kind of update, by what it is called."""
+    """Every kind of update of one step, by what it is called."""
     norm = sum(float(t.double().square().sum()) for t in g.values()) ** 0.5
     factors = {"plain": 1.0, "sign": -1.0, "sum of 4": 4.0, "loss scale 65536": 65536.0}
     factors |= {"clipped to 0.1": 0.1 / norm, "rate 2e-5": 2e-5}
@@ -97,24 +144,35 @@ def grid(model: TextModel, g: Tensors) -> Iterator[tuple[str, Make]]:
         yield f"delta: rate {rate:g}", safetensors(stepped(model, g, rate))
 
 
+def sentences(data: Path | None, skip: int, count: int) -> list[str]:
+    """Those of a file of lines of JSON with the key `text`; the ones above where there is none."""
+    if data is None:
+        return SENTENCES[skip : skip + count]
+    lines = data.read_text(encoding="utf-8").splitlines()[skip : skip + count]
+    return [json.loads(line)["text"] for line in lines]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="bert-mini")
     parser.add_argument("--task", default="classification")
-    parser.add_argument("--sentences", type=int, default=1, choices=range(1, len(SENTENCES) + 1))
+    parser.add_argument("--sentences", type=int, default=1)
+    parser.add_argument("--data", type=Path, help="lines of JSON with the key text")
+    parser.add_argument("--skip", type=int, default=0, help="sentences of it")
     parser.add_argument("--attack", default="auto")
     parser.add_argument("--only", default="", help="kinds that begin so")
     given = parser.parse_args()
     model = load_model(ModelOptions(name=given.model), given.task)
-    texts = SENTENCES[: given.sentences]
+    texts = sentences(given.data, given.skip, given.sentences)
     labels = [i % 2 for i in range(len(texts))] if model.task.labelled else None
     client = Client(model, ClientOptions(seed=0))
-    shared = client.share(client.prepare(texts, labels))
+    private = client.prepare(texts, labels)
+    shared = client.share(private)
     g = dict(shared.gradients)
     known = {key: getattr(shared.metadata, key) for key in ("task", "batch_size", "lengths")}
     kind = ATTACKS.load(given.attack)
     print(f"{given.attack} on {given.model} ({given.task}), {len(texts)} sentences")
-    for what, make in grid(model, g):
+    for what, make in chain(grid(model, g), local_grid(model, private.batch)):
         if not what.startswith(given.only):
             continue
         with TemporaryDirectory() as folder:
