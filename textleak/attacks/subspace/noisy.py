@@ -24,6 +24,7 @@ from textleak.evidence.layer_spans import LayerSpans
 from textleak.evidence.words import UsedWords
 from textleak.models.text_model import TextModel
 
+_APART = 1.5  # times what a row of noise alone measures, which scatters by a few hundredths
 SIGNS = (
     1 - 2 / math.pi
 ) ** 0.5  # what a normal number's sign has beside its multiple of the number
@@ -94,9 +95,15 @@ def read_noisy(
         options: how hard to try.
     """
     options = options or NoisyOptions()
+    name = model.family.embeddings.words.name
     least = options.decayed if signed(update) else 0.0
-    used = moved_words(update.gradients[model.family.embeddings.words.name], least)
-    board, note = board_of(model, update, used, noise, options)
+    used, usual = moved_words(update.gradients[name], noise[name], least)
+    if usual > 1 and not signed(
+        update
+    ):  # several clients' weights are rounded again as they are averaged
+        noise = {one: usual * size for one, size in noise.items()}
+        usual = 1.0
+    board, note = board_of(model, update, used, noise, usual, options)
     if not board.sure or not board.ends:
         return {}, [note]
     spans = LayerSpans(model, update, noise)
@@ -112,20 +119,32 @@ def board_of(
     update: SharedUpdate,
     used: UsedWords,
     noise: Mapping[str, Tensor],
+    usual: float,
     options: NoisyOptions,
 ) -> tuple[Board, str]:
-    """What may stand where, by the two embedding tables' gradients."""
+    """What may stand where, by the two embedding tables' gradients.
+
+    Args:
+        model: the public model.
+        update: what was shared.
+        used: its words.
+        noise: the deviation of the noise in each number.
+        usual: how far rows moved that nothing looked up, in units of the noise.
+        options: how pairs are told.
+    """
     embeddings = model.family.embeddings
     assert embeddings.positions is not None
-    rows, sizes = embeddings.positions.of(update.gradients), embeddings.positions.of(noise)
+    rows = embeddings.positions.of(update.gradients)
+    sizes_at_places = embeddings.positions.of(noise)
     assert rows is not None
-    assert sizes is not None
-    places = _moved(rows, options.decayed if signed(update) else 0.0)
+    assert sizes_at_places is not None
+    sizes, _ = _movements(rows, sizes_at_places)
+    places = _apart(sizes, usual, options.decayed if signed(update) else 0.0)
     share = incidence(
         used.deltas,
         rows[places],
         noise[embeddings.words.name][used.ids],
-        sizes[places],
+        sizes_at_places[places],
         options.incidence,
     )
     first, last = model.marks.begin[0], model.marks.end[0]
@@ -145,13 +164,26 @@ def board_of(
     return Board(words, ends, first, last, frozenset(sure)), note
 
 
-def moved_words(table: Tensor, least: float = 0.0) -> UsedWords:
-    """The words of an untied table (V, H) whose rows moved, by more than `least` of the one that moved most."""
-    ids = _moved(table, least)
-    return UsedWords(ids, table[ids].double(), torch.zeros(0, table.shape[1]).double())
+def moved_words(table: Tensor, noise: Tensor, least: float) -> tuple[UsedWords, float]:
+    """The words of an untied table (V, H) whose rows moved, and the size of the others' movements.
+
+    Args:
+        table: rows before less rows after.
+        noise: the deviation of the noise in each number.
+        least: of the largest movement, in units of the noise, that a word's has at least.
+    """
+    sizes, usual = _movements(table, noise)
+    ids = _apart(sizes, usual, least)
+    return UsedWords(ids, table[ids].double(), torch.zeros(0, table.shape[1]).double()), usual
 
 
-def _moved(table: Tensor, least: float) -> Tensor:
-    sizes = table.double().norm(dim=1)
-    found: Tensor = (sizes > least * sizes.max()).nonzero().flatten()
+def _movements(table: Tensor, noise: Tensor) -> tuple[Tensor, float]:
+    """How far each row moved, in units of the noise, and how far most did."""
+    sizes = (table.double() / noise).square().mean(1).sqrt()
+    return sizes, float(sizes.median())
+
+
+def _apart(sizes: Tensor, usual: float, least: float) -> Tensor:
+    """The rows (n,) that moved further than most, and than a part of the one that moved most."""
+    found: Tensor = (sizes > max(_APART * usual, least * float(sizes.max()))).nonzero().flatten()
     return found

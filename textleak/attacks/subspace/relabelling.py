@@ -22,14 +22,14 @@ def with_nearer_labels(
     """
     if not model.task.one_class or session.spent:
         return candidate
-    batch, examiner = candidate.batch, session.modality.examiner
-    error = examiner.check(update, batch).error
+    error = session.modality.error(update, candidate)
     for _ in range(_ROUNDS):
-        moves = [move.apply(batch) for move in class_moves(batch, model.label_count)]
-        errors = [examiner.check(update, moved).error for moved in moves]
-        session.evaluated(len(moves))
-        best = min(range(len(moves)), key=errors.__getitem__, default=0)
-        if not moves or errors[best] >= error:
+        moves = list(class_moves(candidate.batch, model.label_count))
+        others = [replace(candidate, batch=move.apply(candidate.batch)) for move in moves]
+        errors = [session.modality.error(update, other) for other in others]
+        session.evaluated(len(others))
+        best = min(range(len(others)), key=errors.__getitem__, default=0)
+        if not others or errors[best] >= error:
             break
-        batch, error = moves[best], errors[best]
-    return replace(candidate, batch=batch)
+        candidate, error = others[best], errors[best]
+    return candidate
