@@ -18,7 +18,7 @@ from textleak.models.text_model import TextModel
 from textleak.verdict.options import VerdictOptions
 from textleak.verdict.recompute import Gradients, update_of
 from textleak.verdict.rounding import Rounding, distance, in_double, rounding, shares
-from textleak.verdict.weight_rounding import weight_rounding
+from textleak.verdict.weight_rounding import scale_under, weight_rounding
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,15 @@ class Examiner:
         noise = weight_rounding(update, self._model.parameters, whole, check.scale)
         if not (check.near or noise) or check.scale == 0:
             return found
+        checks = [check]
+        if noise:
+            checks.append(check._replace(scale=scale_under(own, shared, noise)))
         for relative in self._roundings(update, batch, whole):
-            units = rounding(own, shared, relative, check.scale, noise)
-            found = replace(found, units=units, distance=distance(own, shared, units))
+            for one in checks:
+                units = rounding(own, shared, relative, one.scale, noise)
+                apart = distance(own, shared, units)
+                if found.units is None or apart < found.distance:
+                    found = replace(found, check=one, units=units, distance=apart)
             if found.holds(self.options):
                 break
         return found

@@ -8,6 +8,7 @@ more than it should have moved where that is less than half a unit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -45,3 +46,20 @@ def _norm(weight: Tensor, delta: Tensor, moved: Tensor, precision: torch.dtype) 
     spread = rounding_of(weight, delta, precision)[touched]
     limit = moved.to(delta.device)[touched].abs().to(spread)
     return float(torch.minimum(spread, limit).norm())
+
+
+def scale_under(own: Gradients, shared: Gradients, noise: Mapping[str, float]) -> float:
+    """The factor of `shared` on `own`, each tensor weighted by its noise: least squares.
+
+    Biases that were zero are rounded finely, and know the factor better than all large weights together.
+    """
+    dot = square = 0.0
+    for name, gradient in shared.items():
+        first, second = own[name].double(), gradient.double().to(own[name].device)
+        size = float(second.norm())
+        unit = math.hypot(noise.get(name, 0.0), torch.finfo(torch.float32).eps * size)
+        if unit > 0:
+            weight = first.numel() / unit / unit
+            dot += weight * float((first * second).sum())
+            square += weight * float(first.square().sum())
+    return dot / square if square > 0 else 1.0

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Protocol
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from textleak.core.bounds import Count
@@ -37,16 +37,18 @@ class ClimbOptions(BaseModel):
         sweeps: of one climb at most; it ends where no change helps.
         fillings: ways to lengthen a sentence to each of its possible ends.
         failures: climbs in a row that may lead to what was found before.
+        better: of the way from chance to the best sentence's fit, how much a sentence's must go.
         screened: other words that are looked at in full, of those that the slope makes likely; all of
             them where none of these helps.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    starts: Count = 1
+    starts: Count = 2
     sweeps: Count = 40
     fillings: Count = 12
     failures: Count = 6
+    better: float = Field(default=0.25, ge=0, le=1)
     screened: Count = 32
 
 
@@ -161,11 +163,12 @@ class Climber:
     def _needed(self, size: int | None) -> dict[Row, float]:
         """The found sentences, best first, without those all of whose sure pairs others have.
 
-        Where their number is not known, those nearer to chance than to the best are none either.
+        Where their number is not known, those that fit little better than chance are none either.
         """
         order = sorted(self.found, key=self.found.__getitem__)
         if size is None and order:
-            limit = (self.found[order[0]] + median(self.started)) / 2
+            chance = median(self.started)
+            limit = chance + self.options.better * (self.found[order[0]] - chance)
             order = [row for row in order if self.found[row] <= limit]
         for row in reversed(list(order)):
             others = {pair for other in order if other != row for pair in self.board.pairs(other)}

@@ -98,9 +98,8 @@ def read_noisy(
     name = model.family.embeddings.words.name
     least = options.decayed if signed(update) else 0.0
     used, usual = moved_words(update.gradients[name], noise[name], least)
-    if usual > 1 and not signed(
-        update
-    ):  # several clients' weights are rounded again as they are averaged
+    if usual > 1 and not signed(update):
+        # Several clients' weights are rounded again as they are averaged.
         noise = {one: usual * size for one, size in noise.items()}
         usual = 1.0
     board, note = board_of(model, update, used, noise, usual, options)
