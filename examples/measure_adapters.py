@@ -23,6 +23,7 @@ from textleak.attacks.pursuit import PursuitOptions, first_words
 from textleak.client import Client, ClientOptions
 from textleak.client.reading import read_sentences
 from textleak.core.errors import TextleakError
+from textleak.core.update import SharedUpdate
 from textleak.defences import Defences
 from textleak.metrics.assignment import best_pairing
 from textleak.metrics.rouge import rouge
@@ -80,6 +81,11 @@ HEAD = (
 )
 
 
+def words_of(model: TextModel, update: SharedUpdate) -> set[int]:
+    """What the first step of the attack finds."""
+    return set(first_words(model, update, PursuitOptions())[0])
+
+
 def measured(
     model: TextModel, row: Row, batches: list[list[str]], defence: str, given: argparse.Namespace
 ) -> Row:
@@ -96,7 +102,7 @@ def measured(
         row.updates += 1
         true = {word for ids in truth for word in (ids[:-1] if given.words else ids)}
         if given.words:
-            row.count_words(true, set(first_words(model, update.gradients, PursuitOptions())))
+            row.count_words(true, words_of(model, update))
         else:
             found: list[list[int]] = []
             try:

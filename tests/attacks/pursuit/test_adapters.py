@@ -7,6 +7,7 @@ import pytest
 from textleak.attacks import ATTACKS
 from textleak.client import Client, ClientOptions
 from textleak.core.errors import UpdateError
+from textleak.core.update import SharedUpdate
 from textleak.models import ModelOptions, TextModel, load_model
 
 pytest.importorskip("peft")
@@ -19,7 +20,7 @@ def model() -> TextModel:
     return load_model(options, "causal")
 
 
-@pytest.mark.parametrize("texts", [TEXTS[:1], TEXTS])
+@pytest.mark.parametrize("texts", [TEXTS[:1], TEXTS, [*TEXTS, TEXTS[0]]])
 def test_an_adapters_update_gives_its_sentences_back(model: TextModel, texts: list[str]) -> None:
     client = Client(model, ClientOptions(seed=0))
     private = client.prepare(texts)
@@ -29,19 +30,33 @@ def test_an_adapters_update_gives_its_sentences_back(model: TextModel, texts: li
     assert found.verdict.word == "proven"
 
 
-def test_a_first_step_is_refused_in_plain_words() -> None:
-    options = ModelOptions(name="llama-tiny", adapter="lora:rank=2")
-    fresh = load_model(options, "causal")
-    client = Client(fresh, ClientOptions(seed=0))
+def shared_by(model: TextModel, texts: list[str]) -> tuple[SharedUpdate, list[list[int]]]:
+    client = Client(model, ClientOptions(seed=0))
+    private = client.prepare(texts)
+    return client.share(private), private.original_ids
+
+
+def test_a_first_step_shows_fewer_words_than_ranks() -> None:
+    fresh = load_model(ModelOptions(name="llama-mini", adapter="lora:rank=24"), "causal")
+    update, truth = shared_by(fresh, TEXTS[:1])
     kind = ATTACKS.load("subspace")
-    with pytest.raises(UpdateError, match="rows are zero"):
-        kind(kind.options_class())(fresh, client.share(client.prepare(TEXTS[:1])), seed=0)
+    found = kind(kind.options_class())(fresh, update, seed=0)
+    assert found.token_ids == truth
+    assert found.verdict.word == "proven"
+
+
+def test_a_first_step_of_more_words_is_refused_in_plain_words() -> None:
+    fresh = load_model(ModelOptions(name="llama-tiny", adapter="lora:rank=2"), "causal")
+    update, _ = shared_by(fresh, TEXTS[:1])
+    kind = ATTACKS.load("subspace")
+    with pytest.raises(UpdateError, match="fewer than its rank, 2"):
+        kind(kind.options_class())(fresh, update, seed=0)
 
 
 def test_places_from_a_table_are_refused_in_plain_words() -> None:
     options = ModelOptions(name="gpt2-tiny", adapter="lora:rank=2", adapter_steps=1)
     placed = load_model(options, "causal")
-    client = Client(placed, ClientOptions(seed=0))
+    update, _ = shared_by(placed, TEXTS[:1])
     kind = ATTACKS.load("subspace")
     with pytest.raises(UpdateError, match="not their places"):
-        kind(kind.options_class())(placed, client.share(client.prepare(TEXTS[:1])), seed=0)
+        kind(kind.options_class())(placed, update, seed=0)

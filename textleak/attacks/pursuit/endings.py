@@ -8,7 +8,7 @@ head's input h_n, the probabilities p_n and the output table W
 
     e_n = count * (dh_n / dy_n)^T (W^T p_n - W_w)
 
-is linear in the row of the word w, and the nearest word of a whitened dictionary is it. Where keys and
+is linear in the row of the word w, and the nearest word is it. Where keys and
 values alone are shared, all places' x are told apart instead, and e_n is known up to its size.
 """
 
@@ -26,8 +26,9 @@ from transformers import DynamicCache
 from textleak.attacks.prefix.readout import Readout
 from textleak.attacks.prefix.states import PrefixStates
 from textleak.attacks.prefix.tree import Path
-from textleak.attacks.pursuit.whitening import whitening
+from textleak.attacks.pursuit.noise import row_noise
 from textleak.core.errors import UpdateError
+from textleak.core.noise import NoiseLaw
 from textleak.models.decoder_parts import DecoderParts, Projection
 
 
@@ -36,18 +37,20 @@ def last_words(
     parts: DecoderParts,
     shared: Mapping[str, Tensor],
     leaves: Sequence[Path],
-    ridge: float,
+    law: NoiseLaw | None = None,
     equations: int = 24,
-) -> list[int]:
-    """The word behind each of `leaves`.
+    rounding: float = 1e-4,
+) -> list[tuple[int, int]]:
+    """The word behind each of `leaves`, and how often the sequence stands in the batch.
 
     Args:
         module: the public model.
         parts: its parts.
         shared: the update's gradients.
         leaves: each sequence but for its last token.
-        ridge: of whitening, as a share of the largest eigenvalue.
+        law: of the noise that the protocol put on them.
         equations: no projection gives more than so many for each leaf.
+        rounding: slopes are known to this share of themselves.
 
     Raises:
         UpdateError: no block shares a gradient.
@@ -65,14 +68,20 @@ def last_words(
             read = torch.cat([read, *(rest.read[number].double() for rest in known)])
         parted.append((rows.double().cpu(), before, read))
     counts = _counts(parted)
-    slopes = torch.cat(
-        [_left(*each, counts)[_some(len(each[0]), equations)] for each in parted]
-    ).float()  # (c, n)
+    slopes, doubts = [], []
+    for rows, before, read in parted:
+        left = _left(rows, before, read, counts)[_some(len(rows), equations)]  # (out, n)
+        noise = row_noise(rows, law).mean() * torch.linalg.pinv(read @ read.T).diagonal()
+        doubt = (noise + (rounding * left).square().mean(0)).sqrt()  # (n,)
+        slopes.append(left)
+        doubts.append(doubt.expand_as(left))
+    own, doubt = torch.cat(slopes), torch.cat(doubts)
     readout = Readout(module, parts.head)
-    return [
-        _nearest(slopes[:, row], float(counts[row]), end, readout, ridge)
+    words = [
+        _nearest(own[:, row], doubt[:, row], float(counts[row]), end, readout)
         for row, end in enumerate(ends)
     ]
+    return list(zip(words, _times(counts), strict=True))
 
 
 @dataclass(frozen=True)
@@ -266,6 +275,21 @@ def _counts(parted: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
     return torch.stack(fits).median(0).values if fits else torch.zeros(len(parted[0][1])).double()
 
 
+def _times(counts: Tensor, near: float = 0.1) -> list[int]:
+    """Counts as whole multiples of the least; once each where they are none.
+
+    >>> _times(torch.tensor([0.1, 0.2, 0.1]))
+    [1, 2, 1]
+    >>> _times(torch.tensor([0.1, 0.16, 0.0]))
+    [1, 1, 1]
+    """
+    if not bool((counts > 0).all()):
+        return [1] * len(counts)
+    times = counts / counts.min()
+    whole = times.round()
+    return whole.int().tolist() if bool(((times - whole).abs() < near).all()) else [1] * len(counts)
+
+
 def _left(rows: Tensor, known: Tensor, read: Tensor, counts: Tensor) -> Tensor:
     """The slopes behind what the known part leaves of the rows, (out, n).
 
@@ -280,11 +304,13 @@ def _left(rows: Tensor, known: Tensor, read: Tensor, counts: Tensor) -> Tensor:
     return slopes
 
 
-def _nearest(own: Tensor, count: float, end: End, readout: Readout, ridge: float) -> int:
-    """The word whose slopes, times the count, are nearest `own` (c,); in direction where it is none."""
+def _nearest(own: Tensor, doubt: Tensor, count: float, end: End, readout: Readout) -> int:
+    """The likeliest word: whose slopes, times the count, lie nearest `own` (c,), beside its doubt.
+
+    Where the count is not known their directions are compared.
+    """
     atoms = (readout.expected(end.head[None]) - readout.all_rows(end.head)) @ end.jacobian.T
-    turn = whitening(atoms.cpu(), ridge)
-    turned, wanted = atoms.cpu().double() @ turn, own.double() @ turn
+    turned, wanted = atoms.cpu() / doubt.float(), (own / doubt).float()
     if count > 0:
         return int((count * turned - wanted).norm(dim=1).argmin())
-    return int(((turned @ wanted) / turned.norm(dim=1).clamp_min(1e-300)).argmax())
+    return int(((turned @ wanted) / turned.norm(dim=1).clamp_min(1e-30)).argmax())

@@ -12,10 +12,12 @@ follow step by step from the product of each candidate with the newest column of
 Noise of variance v on the entries of the rows adds N = v tr(M P M) diag(1 / S^2) to R R^T on average, with
 the transform M, the projection P away from Q and the singular values S of the rows. Each direction of the
 residual's rows then counts by the share of it that is no noise, 1 - n: the eigenvalues n of
-(R R^T)^(-1/2) N (R R^T)^(-1/2). The rows are explained when none of them is left.
+(R R^T)^(-1/2) N (R R^T)^(-1/2).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -64,12 +66,9 @@ class View:
             turned = turned / turned.norm(dim=1, keepdim=True).clamp_min(1e-300)
         _, sizes, right = torch.linalg.svd(turned, full_matrices=False)
         self._variance, self._passed = noise, noise * float(transform.square().sum())
-        spread = transform.square().sum() ** 2 / (transform @ transform).square().sum()
-        self._edge = (1 + (len(rows) / max(float(spread), 1.0)) ** 0.5) ** 2
-        least = max(self._options.rounding * float(sizes[0]), (self._passed * self._edge) ** 0.5)
-        seen = sizes > least
+        seen = sizes > max(self._options.rounding * float(sizes[0]), self._passed**0.5)
         self._rows = right[seen]
-        self._weak = 1 / sizes[seen].square()
+        self._sizes = sizes[seen]
         self._left = self._rows.clone()
         self._chosen = torch.zeros(0, rows.shape[1]).double()
         self._picked: list[Tensor] = []
@@ -90,9 +89,13 @@ class View:
 
     @property
     def residual(self) -> float:
-        """The share of the rows that the chosen atoms leave, root mean square, noise taken off."""
-        left = self._left.square().sum(1) - self._edge * self._passed * self._weak
-        return float(left.clamp_min(0).sum().sqrt() / max(self.rank, 1) ** 0.5)
+        """The share of the rows that the chosen atoms leave, root mean square."""
+        return float(self._left.norm() / max(self.rank, 1) ** 0.5)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether noise keeps the residual from vanishing."""
+        return self._variance > 0
 
     def add(self, atoms: Tensor) -> None:
         """Take more candidates, (P, d)."""
@@ -110,9 +113,9 @@ class View:
         kept = values > self._options.floor**2
         root = vectors[:, kept] / values[kept].sqrt()  # (R R^T)^(-1/2) up to a rotation
         if self._variance:
-            noise = self._passed * self._weak
+            noise = self._passed / self._sizes.square()
             shares, turn = torch.linalg.eigh(root.T @ (noise[:, None] * root))
-            root = root @ turn * (1 - self._edge * shares).clamp_min(0).sqrt()
+            root = root @ turn * (1 - shares).clamp_min(0).sqrt()
         fit = (self._within.rows @ root.float()).square().sum(1)
         rest, length = self._rest.rows, self._length.rows
         score = (fit / rest.clamp_min(1e-30)).clamp(0, 1)
@@ -132,6 +135,19 @@ class View:
         products = self._atoms.rows @ direction.float()
         self._within.rows.addr_(products, along.float(), alpha=-1)
         self._rest.rows.addcmul_(products, products, value=-1)
+
+    def signals(self, kept: Sequence[int]) -> Tensor:
+        """How far the coefficients of those of the chosen atoms stand out of noise, (k,).
+
+        With D the duals of the atoms, Y D are their coefficients, and each of a column's has the variance
+        v |M D_j|^2. The sum of their squares beside it is of a chi-squared law where an atom does not
+        belong, of as many degrees of freedom as there are rows; it is given less its mean.
+        """
+        atoms = torch.stack([self._picked[index] for index in kept])
+        duals = torch.linalg.pinv(atoms)  # (d, k)
+        coefficients = (self._sizes[:, None] * self._rows) @ duals  # (m, k)
+        variance = self._variance * (self._transform @ duals).square().sum(0)
+        return coefficients.square().sum(0) / variance - self.rank
 
     def weights(self) -> Tensor:
         """How much each chosen atom adds to the rows, as a share of the most, (k,)."""
