@@ -26,6 +26,7 @@ UTILITY = "utility.py"
 KILL = "kill_and_resume.py"
 VERDICTS = "measure_verdicts.py"
 DECODERS = "measure_decoders.py"
+ADAPTERS = "measure_adapters.py"
 ROOMS = "rooms.py"
 MARGINS = "measure_margins.py"
 UPDATES = "measure_updates.py"
@@ -144,6 +145,7 @@ def test_every_example_is_run() -> None:
         KILL,
         VERDICTS,
         DECODERS,
+        ADAPTERS,
         ROOMS,
         MARGINS,
         UPDATES,
@@ -170,6 +172,14 @@ def test_decoders_are_measured_line_by_line(tmp_path: Path) -> None:
     out = run(DECODERS, tmp_path / "lines.txt", "--model", folder, *settings)
     assert [line.split(" | ")[2] for line in out[2:]] == ["none", "bf16"]
     assert out[2].split(" | ")[5:8] == ["2/2", "1", "0"]
+
+
+def test_adapters_are_measured_line_by_line(tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    (tmp_path / "lines.txt").write_text("the old ferry leaves at noon\na map shows hills\n")
+    settings = ["--model", "llama-mini", "--targets", "q_proj+v_proj", "--words", "--rank", "4"]
+    out = run(ADAPTERS, tmp_path / "lines.txt", *settings, "--count", "2", "--adapter-steps", "1")
+    assert out[2].split(" | ")[:5] == ["| r=4 none dropout=0", "1", "2", "12/12", "0"]
 
 
 def test_the_rooms_are_drawn_as_they_import() -> None:
