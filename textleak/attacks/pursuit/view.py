@@ -147,7 +147,8 @@ class View:
         duals = torch.linalg.pinv(atoms)  # (d, k)
         coefficients = (self._sizes[:, None] * self._rows) @ duals  # (m, k)
         variance = self._variance * (self._transform @ duals).square().sum(0)
-        return coefficients.square().sum(0) / variance - self.rank
+        signals: Tensor = coefficients.square().sum(0) / variance - self.rank
+        return signals
 
     def weights(self) -> Tensor:
         """How much each chosen atom adds to the rows, as a share of the most, (k,)."""
