@@ -23,7 +23,7 @@ def row_noise(rows: Tensor, law: NoiseLaw | None) -> Tensor:
         if torch.equal(rows.to(kind).to(rows), rows):
             bits = 1 - round(math.log2(torch.finfo(kind).eps))
             _, exponents = torch.frexp(rows.double())
-            steps = torch.ldexp(torch.ones(()).double(), exponents - bits).clamp_min(least)
+            steps = torch.exp2((exponents - bits).double()).clamp_min(least)
             return variance + (steps.square() * (rows != 0)).mean(1) / 12
     return variance
 

@@ -66,15 +66,16 @@ def chosen_atoms(views: Sequence[View], options: PursuitOptions) -> list[int]:
     """The candidates, the same in all views, that explain their rows, in the order of their choice."""
     found: list[int] = []
     doubtful, most = 0, min(view.width for view in views) - 1
-    while len(found) < most and not explained(views, options):
+    while len(found) < most and doubtful <= options.patience and not explained(views, options):
         gains = gains_of(views)
-        found.append(int(gains.argmax()))
-        doubtful = doubtful + 1 if by_chance(gains, float(gains.max())) > options.words else 0
-        if doubtful > options.patience:
-            return found[:-doubtful]
+        gain, index = (float(each) for each in gains.max(0))
+        if gain <= 0:
+            break
+        doubtful = doubtful + 1 if by_chance(gains, gain) > options.words else 0
+        found.append(int(index))
         for view in views:
             view.choose(found[-1])
-    return found
+    return found if explained(views, options) else found[: len(found) - doubtful]
 
 
 def explained(views: Sequence[View], options: PursuitOptions) -> bool:
