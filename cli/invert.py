@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -70,23 +70,16 @@ def invert(
         chosen = setup.build_attack(run)
         loaded = setup.open_model(run)
         fitted = files.fitted_to(loaded, found, stored)
-    shared = fitted.update
     for line in (*ignored, *fitted.notes):
         output.say(line)
     header = setup.run_header("invert", run, loaded, chosen, fitted)
+    how: dict[str, Any] = dict(
+        truth=truth, seed=run.seed, budget=run.budget, determined=run.determined
+    )
     return conduct(
         output,
         run,
         header,
         setup.model_pieces(loaded),
-        lambda watcher: audit_update(
-            loaded,
-            chosen,
-            shared,
-            truth=truth,
-            seed=run.seed,
-            budget=run.budget,
-            determined=run.determined,
-            watcher=watcher,
-        ),
+        lambda watcher: audit_update(loaded, chosen, fitted.update, watcher=watcher, **how),
     )
