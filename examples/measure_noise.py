@@ -50,7 +50,7 @@ def main() -> None:
         update = client.share(private)
         started = time.process_time()
         budget = Budget(given.seconds, clock=time.process_time)
-        found = Likelihood(LikelihoodOptions())(model, update, seed=seed, budget=budget)
+        found = Likelihood(LikelihoodOptions())(model, update, budget=budget)
         spent = time.process_time() - started
         std, factor = noise_of(model, update, None)
         likelihoods = Likelihoods(model, update, std, factor=factor)

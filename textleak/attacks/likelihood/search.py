@@ -141,40 +141,18 @@ class Climb:
         return free_places(~fixed & current.batch.attention_mask.bool())
 
     def _words_by_evidence(self, current: Scored) -> Scored:
-        """Words that the rows allow: first place by place, by the quick score alone; then the best in full.
-
-        The quick score is wrong of a word that stands twice, whose row is a sum.
-        """
         if self._evidence is None:
             return current
-        current = self._place_by_place(current)
+        count = min(self._options.words, len(self._words))
+        lists = {
+            place: self._words[self._at(place).topk(count).indices].tolist()
+            for place in self._places(current)
+        }
         while True:
-            lists = {place: self._listed(place, current.batch) for place in self._places(current)}
             better = self._by_moves(current, list(word_moves(current.batch, lists)))
             if better is current:
                 return current
             current = better
-
-    def _place_by_place(self, current: Scored) -> Scored:
-        while True:
-            batch = current.batch
-            for place in self._places(current):
-                moves = word_moves(batch, {place: self._listed(place, batch)})
-                tried = [batch, *(move.apply(batch) for move in moves)]
-                batch = tried[int(self._quick(tried).argmax())]
-                self._told(current)
-            found = Scored(batch, float(self._likelihoods([batch])[0]))
-            if not found.nats > current.nats:
-                self._told(current, 1)
-                return current
-            current = self._told(found, 1)
-
-    def _listed(self, place: Place, batch: TokenBatch) -> list[int]:
-        """The words that the rows make likeliest at a place, and those of its sequence."""
-        count = min(self._options.words, len(self._words))
-        listed: list[int] = self._words[self._at(place).topk(count).indices].tolist()
-        own = [int(word) for word in batch.input_ids[place[0]] if bool((self._words == word).any())]
-        return list(dict.fromkeys([*listed, *own]))
 
     def _reordered(self, current: Scored) -> Scored:
         places = self._places(current)
