@@ -31,6 +31,8 @@ ROOMS = "rooms.py"
 MARGINS = "measure_margins.py"
 UPDATES = "measure_updates.py"
 FAMILIES = "measure_families.py"
+NOISE = "measure_noise.py"
+POSTERIOR = "measure_posterior.py"
 
 
 @pytest.mark.parametrize("script", COMMANDS)
@@ -150,6 +152,8 @@ def test_every_example_is_run() -> None:
         MARGINS,
         UPDATES,
         FAMILIES,
+        NOISE,
+        POSTERIOR,
     }
 
 
@@ -159,9 +163,9 @@ def test_margins_fall_with_the_noise(tmp_path: Path, mlm_folder: str) -> None:
     out = run(MARGINS, tmp_path / "lines.txt", *settings)
     rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in out[3:-1]]
     assert [row[0] for row in rows] == [f"{10 ** (power / 2):.2g}" for power in range(-10, 1)]
-    least = [float(row[2]) for row in rows]
+    least = [float(row[3]) for row in rows]
     assert least[0] == pytest.approx(1e10 * least[-1], rel=1e-2)  # three digits are shown
-    assert all((row[1] == "2 of 2") == (nats > 5) for row, nats in zip(rows, least, strict=True))
+    assert all((row[1] == "1.00") == (nats > 5) for row, nats in zip(rows, least, strict=True))
     assert out[-1].startswith("5 nats at σ = ")
 
 
@@ -205,3 +209,15 @@ def test_a_family_comes_back_under_a_task(tmp_path: Path) -> None:
     one = ["--family", "distilbert", "--task", "classification", "--batch", 2, "--updates", 1]
     out = run(FAMILIES, tmp_path / "lines.txt", *one, "--width", 64)
     assert out[-1].startswith("| distilbert | classification | subspace | 2 | 2/2 | 1/1 |")
+
+
+def test_what_noise_hides_is_measured(tmp_path: Path, classifier_folder: str) -> None:
+    (tmp_path / "lines.jsonl").write_text('{"text": "the cat sat on the mat .", "label": 1}\n')
+    model = ["--model", classifier_folder]
+    noise = ["--defence", "gaussian:std=1e-6", "--count", 1, "--seconds", 1]
+    *lines, mean, verdict = run(NOISE, tmp_path / "lines.jsonl", *model, *noise)
+    assert len(lines) == 1
+    assert mean.startswith("gaussian:std=1e-6: token match ")
+    assert verdict.split(": ")[0] in ("proven", "consistent", "unexplained")
+    out = run(POSTERIOR, tmp_path / "lines.jsonl", *model, "--draws", 1, "--std", "1e-6")
+    assert out[-1].startswith("| 1e-06 | 1 | 0 | ")

@@ -19,8 +19,8 @@ TEXTS = ["the cat sat on the mat .", "a dog ran !"]
 STD = 1e-3
 
 
-def shared(model: TextModel, seed: int = 0) -> tuple[SharedUpdate, PrivateBatch]:
-    defences = Defences.parse([f"gaussian:std={STD}"])
+def shared(model: TextModel, seed: int = 0, std: float = STD) -> tuple[SharedUpdate, PrivateBatch]:
+    defences = Defences.parse([f"gaussian:std={std}"])
     client = Client(model, ClientOptions(seed=seed), None, defences)
     private = client.prepare(TEXTS, [0, 1] if model.task.labelled else None)
     return client.share(private), private
@@ -76,11 +76,13 @@ def test_an_unknown_factor_costs_nothing(classifier: TextModel) -> None:
     torch.testing.assert_close(one, half)
 
 
+@pytest.mark.parametrize("std", [1e-7, 1e-5, 1e-3])
 def test_what_the_truth_leaves_is_noise_and_what_another_leaves_is_not(
-    classifier: TextModel,
+    classifier: TextModel, std: float
 ) -> None:
-    update, private = shared(classifier)
-    likelihoods = Likelihoods(classifier, update, STD)
+    """As little noise as the gradient's own rounding too, where a difference of squares tells nothing."""
+    update, private = shared(classifier, std=std)
+    likelihoods = Likelihoods(classifier, update, std)
     own, *wrong = [likelihoods.misfit(batch) for batch in others(private.batch)]
     assert own < 6.9  # a thousandth
     assert min(wrong) > 6.9

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from textleak.core.batch import IGNORED, TokenBatch
 from textleak.core.update import SharedUpdate
+from textleak.gradients import parameter_gradients
 from textleak.gradients.contrast import Against, Contrasts
 from textleak.gradients.matcher import Recorder
 from textleak.models.text_model import TextModel
@@ -62,35 +63,32 @@ class Likelihoods:
         """The head's share for sequences one a batch with these last hidden states, (N, T, H); (N,)."""
         return self._of_head(states, mask, labels, len(states))
 
-    def misfit(self, batch: TokenBatch, largest: int = 1_000_000) -> float:
+    def misfit(self, batch: TokenBatch, largest: int = 1_000_000, rounding: float = 1e-5) -> float:
         """How sure it is that `batch` is not behind the update: -ln p, of the worst tensor among P.
 
         The true batch leaves noise alone: |u - g|² / σ² of a tensor of N entries is chi-squared with N degrees
-        of freedom. p is its upper tail, times P.
+        of freedom. p is its upper tail, times P. The difference itself is squared: |u|² - 2 <u, g> + |g|² of
+        small noise is rounding.
 
         Args:
             batch: the candidate.
             largest: tensors of more entries are left out: in them a thousandth of σ is seen as well.
+            rounding: the part of a tensor's norm that two computations of it in single precision may differ by.
         """
         group = batch.to(self._model.device)
-
-        def forward(recorder: Recorder) -> Tensor:
-            states = self._model.encode(group)
-            return self._losses(states, group.attention_mask, group.labels, 1)
-
-        found = self._whole.against(forward, 1, self._shared, len(group.input_ids))
-        dot, squared = found.dot[:, 0], found.squared[:, 0]
-        factor = float(dot.sum() / squared.sum().clamp_min(1e-300)) if self._factor else 1.0
-        left = (self._squares - 2 * factor * dot + factor**2 * squared) / self.std**2
-        kept = [i for i, name in enumerate(self._whole.names) if self._entries[name] <= largest]
-        tails = [chi2.logsf(float(left[i]), self._entries[self._whole.names[i]]) for i in kept]
-        return -min(tails, default=0.0) - math.log(max(len(kept), 1))
-
-    @cached_property
-    def _squares(self) -> Tensor:
-        """|u|² of every tensor, (P,)."""
-        norms = [float(self._shared[name].double().square().sum()) for name in self._whole.names]
-        return torch.tensor(norms, dtype=torch.double)
+        names = [name for name in self._whole.names if self._entries[name] <= largest]
+        own = parameter_gradients(self._model.module, lambda: self._model.loss(group), names)
+        pairs = [(self._shared[name].double(), own[name].double()) for name in names]
+        factor = 1.0
+        if self._factor:
+            squared = sum(float(g.square().sum()) for _, g in pairs)
+            factor = sum(float((u * g).sum()) for u, g in pairs) / max(squared, 1e-300)
+        tails = []
+        for u, g in pairs:
+            variance = self.std**2 + (rounding * factor * float(g.norm())) ** 2 / u.numel()
+            left = float((u - factor * g).square().sum()) / variance
+            tails.append(float(chi2.logsf(left, u.numel())))
+        return -min(tails, default=0.0) - math.log(max(len(names), 1))
 
     @cached_property
     def _entries(self) -> dict[str, int]:
