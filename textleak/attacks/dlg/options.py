@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from textleak.attacks.matching.options import MatchingOptions
-from textleak.core.bounds import Count
+from textleak.core.bounds import MOST_COUNT, Count
 
 
 class DiscreteOptions(BaseModel):
@@ -24,7 +24,7 @@ class DiscreteOptions(BaseModel):
 
     slack: float = Field(default=1e-7, ge=0)
     near: float = Field(default=1e-3, gt=0)
-    spare: int = Field(default=3, ge=0)
+    spare: int = Field(default=3, ge=0, le=MOST_COUNT)
     swaps: Count = 400
 
 

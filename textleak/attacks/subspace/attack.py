@@ -67,10 +67,10 @@ class Subspace(Attack[SubspaceOptions]):
             raise UpdateError("subspace does not read words under label smoothing: try dlg")
         if not model.task.readable:
             raise UpdateError("subspace reads classes alone under a loss of one's own: try dlg")
-        noise, exact = noise_of(model, update), context_span(model, update)
-        if noise is not None and (exact is None or exact.noisy or signed(update)):
-            return self._noisy(model, update, noise, session)
         layer = FirstLayer.of(model)
+        noise = noise_of(model, update)
+        if noise is not None and (signed(update) or _blurred(model, update)):
+            return self._noisy(model, update, noise, session)
         sentences: list[Sentence] = []
         stages: list[str] = []
         rest, rank, first = update, None, None
@@ -132,6 +132,12 @@ class Subspace(Attack[SubspaceOptions]):
         confidence = {row: [1.0] * len(row) for row in found}
         candidate = FINISHES[model.task.bears](model, update, confidence, tuple(stages))
         return with_nearer_labels(model, update, candidate, session)
+
+
+def _blurred(model: TextModel, update: SharedUpdate) -> bool:
+    """Whether the contexts' span is not exact, or not shared."""
+    span = context_span(model, update)
+    return span is None or span.noisy
 
 
 def _unlabelled(
