@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -98,6 +99,16 @@ class TextSet(BaseModel):
         return self.config or dataset or "sentences"
 
 
+def titled(name: str, title: str, changed: Mapping[str, Any]) -> str:
+    """The title, or the name with whatever is not the default.
+
+    >>> titled("dlg", "", {"rounds": 2}), titled("dlg", "", {}), titled("dlg", "ours", {"rounds": 2})
+    ('dlg rounds=2', 'dlg', 'ours')
+    """
+    more = ",".join(f"{key}={value}" for key, value in changed.items())
+    return title or (f"{name} {more}" if more else name)
+
+
 class ModelEntry(BaseModel):
     """One model.
 
@@ -130,8 +141,7 @@ class ModelEntry(BaseModel):
         """The title, or the name with whatever is not the default."""
         name = self.name.rstrip("/").rsplit("/", 1)[-1]
         changed = self.model_dump(exclude_defaults=True, exclude={"name", "title"})
-        more = ",".join(f"{key}={value}" for key, value in changed.items())
-        return self.title or (f"{name} {more}" if more else name)
+        return titled(name, self.title, changed)
 
 
 class AttackEntry(BaseModel):
@@ -155,8 +165,7 @@ class AttackEntry(BaseModel):
     def shown(self) -> str:
         """The title, or the name with its options."""
         settings = {**({"labels": self.labels} if self.labels else {}), **self.options}
-        more = ",".join(f"{key}={value}" for key, value in settings.items())
-        return self.title or (f"{self.name} {more}" if more else self.name)
+        return titled(self.name, self.title, settings)
 
 
 class BaseGrid(BaseModel):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from textleak.core.bounds import Classes, Pixels, Seed
-from textleak.core.grid_config import SCHEMA, Axis, BaseGrid, named
+from textleak.core.grid_config import SCHEMA, Axis, BaseGrid, named, titled
 from textleak.core.image_config import Initial
 
 
@@ -52,12 +52,6 @@ class PictureSet(BaseModel):
         return self.title or place
 
 
-def _titled(name: str, title: str, changed: dict[str, Any]) -> str:
-    """The title, or the name with whatever is not the default."""
-    more = ",".join(f"{key}={value}" for key, value in changed.items())
-    return title or (f"{name} {more}" if more else name)
-
-
 class ImageModelEntry(BaseModel):
     """One classifier.
 
@@ -84,7 +78,7 @@ class ImageModelEntry(BaseModel):
         """The title, or the name with whatever is not the default."""
         name = self.name.rstrip("/").rsplit("/", 1)[-1]
         changed = self.model_dump(exclude_defaults=True, exclude={"name", "title"})
-        return _titled(name, self.title, changed)
+        return titled(name, self.title, changed)
 
 
 class ImageAttackEntry(BaseModel):
@@ -105,7 +99,7 @@ class ImageAttackEntry(BaseModel):
     @property
     def shown(self) -> str:
         """The title, or the name with its options."""
-        return _titled(self.name, self.title, self.options)
+        return titled(self.name, self.title, self.options)
 
 
 class ImageGridConfig(BaseGrid):

@@ -45,6 +45,45 @@ GridRun: TypeAlias = BaseRun[RunConfig]
 AnyRun: TypeAlias = BaseRun[Any]
 
 
+def axes_of(
+    config: BaseGrid,
+    model: Any,
+    attack: Any,
+    share: tuple[str, ...],
+    defences: tuple[str, ...],
+    threads: int | None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options that every run at these places of the axes has, and the names of its place.
+
+    Args:
+        config: the grid.
+        model: its entry of a model, any modality's.
+        attack: its entry of an attack.
+        share: patterns of what is shared.
+        defences: on the update.
+        threads: torch threads of one run.
+    """
+    options = dict(
+        **model.model_dump(exclude={"name", "title"}),
+        model=model.name,
+        attack=attack.name,
+        options=attack.options,
+        share=share,
+        defences=defences,
+        device=config.device,
+        threads=threads,
+        time_limit=config.time_limit,
+        max_evaluations=config.max_evaluations,
+    )
+    names = dict(
+        model=model.shown,
+        attack=attack.shown,
+        defence=defence_title(defences),
+        share=share_title(share),
+    )
+    return options, names
+
+
 def plan_runs(
     config: GridConfig, texts: Sequence[LoadedTexts], threads: int | None = None
 ) -> list[GridRun]:
@@ -62,36 +101,22 @@ def plan_runs(
     outer = product(config.models, config.tasks, config.attacks, config.shares, config.defences)
     runs: list[GridRun] = []
     for model, task, attack, share, defences in outer:
+        options, names = axes_of(config, model, attack, share, defences, threads)
         base = RunConfig(
-            **model.model_dump(exclude={"name", "title"}),
-            model=model.name,
+            **options,
             task=task,
-            attack=attack.name,
             labels=attack.labels,
-            options=attack.options,
-            share=share,
-            defences=defences,
             mask_rate=config.mask_rate,
             dropout=config.dropout,
             determined=config.determined,
-            device=config.device,
-            threads=threads,
-            time_limit=config.time_limit,
-            max_evaluations=config.max_evaluations,
-        )
-        names = dict(
-            model=model.shown,
-            task=task,
-            attack=attack.shown,
-            defence=defence_title(defences),
-            share=share_title(share),
         )
         for part in texts:
             for size, seed in product(config.batch_sizes, config.seeds):
                 for index, (sentences, labels) in enumerate(
                     in_batches(part.sentences, part.labels, size)
                 ):
-                    cell = Cell(texts=part.title, index=index, batch_size=size, seed=seed, **names)
+                    place = dict(texts=part.title, index=index, batch_size=size, seed=seed)
+                    cell = Cell(**place, **names, task=task)
                     private = dict(
                         sentences=tuple(sentences),
                         classes=None

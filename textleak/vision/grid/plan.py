@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TypeAlias
 
-from textleak.core.grid_config import defence_title, share_title
 from textleak.core.image_config import ImageRunConfig
 from textleak.core.image_grid import ImageGridConfig, PictureSet
-from textleak.grid.plan import BaseRun, check_distinct, check_product, digest
+from textleak.grid.plan import BaseRun, axes_of, check_distinct, check_product, digest
 from textleak.results.cell import Cell
 from textleak.vision.data import ImageDataOptions, LoadedImages, load_images
 
@@ -79,31 +78,13 @@ def plan_runs(
     runs: list[ImageRun] = []
     outer = product(config.models, config.attacks, config.shares, config.defences)
     for model, attack, share, defences in outer:
-        base = ImageRunConfig(
-            **model.model_dump(exclude={"name", "title"}),
-            model=model.name,
-            attack=attack.name,
-            options=attack.options,
-            share=share,
-            defences=defences,
-            labels_known=config.labels_known,
-            device=config.device,
-            threads=threads,
-            time_limit=config.time_limit,
-            max_evaluations=config.max_evaluations,
-        )
-        names = dict(
-            model=model.shown,
-            task="image",
-            attack=attack.shown,
-            defence=defence_title(defences),
-            share=share_title(share),
-        )
+        options, names = axes_of(config, model, attack, share, defences, threads)
+        base = ImageRunConfig(**options, labels_known=config.labels_known)
         for part in sets:
             for size, seed in product(config.batch_sizes, config.seeds):
                 for index, rows in enumerate(_batches(part, size)):
-                    title = part.named.shown
-                    cell = Cell(texts=title, index=index, batch_size=size, seed=seed, **names)
+                    place = dict(texts=part.named.shown, index=index, batch_size=size, seed=seed)
+                    cell = Cell(**place, **names, task="image")
                     client = seed + index if config.client_seeded else None
                     runs.append(_run(cell, base, part, rows, client))
     check_distinct(runs)
