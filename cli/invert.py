@@ -9,7 +9,7 @@ import typer
 
 from textleak.core.config import RunConfig
 
-from .options import Config, Given, command, of
+from .options import After, Before, Config, Given, Received, command, of
 from .output import Output, OutputOptions
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -29,16 +29,9 @@ _CLIENTS = (
 def invert(
     given: Given,
     shown: Given,
-    update: Annotated[
-        Path | None,
-        typer.Argument(help="Gradients or weights: .safetensors, .npz, .pt, .bin, a folder."),
-    ] = None,
-    before: Annotated[
-        Path | None, typer.Option(help="With --after: the checkpoint that training began with.")
-    ] = None,
-    after: Annotated[
-        Path | None, typer.Option(help="The checkpoint that training ended with, file or folder.")
-    ] = None,
+    update: Received = None,
+    before: Before = None,
+    after: After = None,
     lengths: Annotated[
         str | None,
         typer.Option(help="Token counts with special tokens, as 12,9, if you know them."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import typer
@@ -30,6 +31,16 @@ Config: TypeAlias = Annotated[
     typer.Option(
         "--config", "-c", help="A YAML file or a packaged preset.", rich_help_panel=ATTACK
     ),
+]
+Received: TypeAlias = Annotated[
+    Path | None,
+    typer.Argument(help="Gradients or weights: .safetensors, .npz, .pt, .bin, a folder."),
+]
+Before: TypeAlias = Annotated[
+    Path | None, typer.Option(help="With --after: the checkpoint that training began with.")
+]
+After: TypeAlias = Annotated[
+    Path | None, typer.Option(help="The checkpoint that training ended with, file or folder.")
 ]
 
 

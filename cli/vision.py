@@ -13,7 +13,7 @@ from textleak.core.writing import check_writable
 from . import replay
 from .audit import GridOptions
 from .config_file import IMAGE_GRIDS, grid_source
-from .options import Config, Given, command, of
+from .options import After, Before, Config, Given, Received, command, of
 from .output import Output, OutputOptions
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -106,16 +106,9 @@ def capture(
 def invert(
     given: Given,
     shown: Given,
-    update: Annotated[
-        Path | None,
-        typer.Argument(help="Gradients or weights: .safetensors, .npz, .pt, .bin, a folder."),
-    ] = None,
-    before: Annotated[
-        Path | None, typer.Option(help="With --after: the checkpoint that training began with.")
-    ] = None,
-    after: Annotated[
-        Path | None, typer.Option(help="The checkpoint that training ended with, file or folder.")
-    ] = None,
+    update: Received = None,
+    before: Before = None,
+    after: After = None,
     reference: Annotated[
         Path | None,
         typer.Option(help="The true pictures to score against: file or folder."),

@@ -13,6 +13,7 @@ import torch
 from textleak.attacks import ATTACKS
 from textleak.attacks.building import built
 from textleak.audit.each import NO_WATCHER, AttackCall, Watcher
+from textleak.audit.header import assumed
 from textleak.audit.result import Audit
 from textleak.audit.run import PrivateText, audit_client
 from textleak.audit.score import frame_of
@@ -21,11 +22,10 @@ from textleak.client.reading import in_batches, read_sentences
 from textleak.core.config import RunConfig
 from textleak.core.cores import threads_for
 from textleak.core.errors import ConfigError, DataError, unknown
-from textleak.core.update import UpdateMetadata
 from textleak.defences import Defences
 from textleak.models import ModelOptions, TextModel, load_model
 from textleak.models.loading import default_task
-from textleak.results.header import RunHeader, UpdateSource, versions
+from textleak.results.header import RunHeader
 from textleak.results.pieces import Pieces
 from textleak.tasks import TASKS
 from textleak.updates import Fitted
@@ -183,22 +183,9 @@ def run_header(
         attack: the attack with its options.
         received: an update from elsewhere; the client of `config` makes its own where None.
     """
-    recipe, defences = model.recipe, build_defences(config)
-    seeded = config.client_seed is not None
-    said = (
-        received.update.metadata
-        if received
-        else UpdateMetadata(
-            threat_model=defences.assumed(config.threat_model),
-            defences=defences.specs,
-            privacy=defences.promise(seeded=seeded),
-            client_seeded=seeded,
-        )
-    )
+    recipe = model.recipe
     return RunHeader(
-        command=command,
-        attack=config.attack,
-        options=attack.options.model_dump(mode="json"),
+        **assumed(command, config, attack, received),
         model=recipe.name,
         family=str(model.family.config.model_type),
         weights=recipe.weights,
@@ -210,15 +197,7 @@ def run_header(
         task=model.task.name,
         loss=recipe.loss,
         feed=recipe.feed,
-        threat_model=said.threat_model,
-        defences=said.defences,
-        privacy=said.privacy,
-        seed=config.seed,
-        client_seeded=said.client_seeded,
-        client_seed=None if received else config.client_seed,
         model_notes=model.notes,
-        update=None if received is None else UpdateSource(kind=received.kind, notes=received.notes),
-        versions=versions(),
     )
 
 

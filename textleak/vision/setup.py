@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from textleak.attacks.building import built
+from textleak.audit.header import assumed
 from textleak.audit.setup import checked_device
 from textleak.core.cores import threads_for
 from textleak.core.errors import DataError
 from textleak.core.image_config import ImageRunConfig
-from textleak.core.update import UpdateMetadata
 from textleak.defences import Defences
-from textleak.results.header import RunHeader, UpdateSource, versions
+from textleak.results.header import RunHeader
 from textleak.updates import Fitted
 from textleak.vision.attacks import IMAGE_ATTACKS, ImageAttack
 from textleak.vision.audit import Exchange
@@ -100,36 +100,15 @@ def run_header(
         notes: what was done to the pictures.
         received: an update from elsewhere; the client of `config` makes its own where None.
     """
-    recipe, defences = model.recipe, Defences.parse(config.stated)
-    seeded = config.client_seed is not None
-    said = (
-        received.update.metadata
-        if received is not None
-        else UpdateMetadata(
-            threat_model=defences.assumed(config.threat_model),
-            defences=defences.specs,
-            privacy=defences.promise(seeded=seeded),
-            client_seeded=seeded,
-        )
-    )
+    recipe = model.recipe
     return RunHeader(
-        command=command,
-        attack=config.attack,
-        options=attack.options.model_dump(mode="json"),
+        **assumed(command, config, attack, received),
         model=config.model,
         weights=recipe.weights if recipe else "given",
         weights_seed=recipe.weights_seed if recipe else config.weights_seed,
         activation=recipe.activation if recipe else config.activation,
         task="image",
-        threat_model=said.threat_model,
-        defences=said.defences,
-        privacy=said.privacy,
-        seed=config.seed,
-        client_seeded=said.client_seeded,
-        client_seed=None if received is not None else config.client_seed,
         model_notes=(*model.notes, *notes),
-        update=None if received is None else UpdateSource(kind=received.kind, notes=received.notes),
-        versions=versions(),
     )
 
 
