@@ -13,7 +13,7 @@ import time
 from collections import Counter
 
 from textleak.attacks.likelihood import Likelihood, LikelihoodOptions
-from textleak.attacks.likelihood.attack import noise_of
+from textleak.attacks.likelihood.attack import deviation_of
 from textleak.audit.score import score
 from textleak.client import Client, ClientOptions
 from textleak.client.reading import in_batches, read_sentences
@@ -52,7 +52,7 @@ def main() -> None:
         budget = Budget(given.seconds, clock=time.process_time)
         found = Likelihood(LikelihoodOptions())(model, update, budget=budget)
         spent = time.process_time() - started
-        std, factor = noise_of(model, update, None)
+        std, factor = deviation_of(model, update, None)
         likelihoods = Likelihoods(model, update, std, factor=factor)
         above = likelihoods([found.candidate.batch])[0] - likelihoods([private.batch])[0]
         result = score(model, found, private.original_ids)

@@ -11,8 +11,8 @@ takes one forward pass through the encoder and none back. For classes it is most
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 
 import torch
 from scipy.stats import chi2
@@ -36,6 +36,7 @@ class Likelihoods:
         factor: whether an unknown factor stands before the gradient, as clipping leaves it; the
             likeliest one is taken.
         at_once: sequences in one pass.
+        largest: tensors of more entries say nothing of a misfit: in them a thousandth of σ is seen as well.
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class Likelihoods:
         *,
         factor: bool = False,
         at_once: int = 64,
+        largest: int = 1_000_000,
     ) -> None:
         self._model, self._shared, self.std = model, update.gradients, std
         self._factor, self._at_once = factor, at_once
         self._whole = Contrasts(model.module, list(update.gradients))
+        self._small = [n for n, tensor in update.gradients.items() if tensor.numel() <= largest]
 
     def __call__(self, batches: Sequence[TokenBatch]) -> Tensor:
         """Log-likelihoods in nats, (len(batches),)."""
@@ -63,22 +66,24 @@ class Likelihoods:
         """The head's share for sequences one a batch with these last hidden states, (N, T, H); (N,)."""
         return self._of_head(states, mask, labels, len(states))
 
-    def misfit(self, batch: TokenBatch, largest: int = 1_000_000, rounding: float = 1e-5) -> float:
-        """How sure it is that `batch` is not behind the update: -ln p, of the worst tensor among P.
+    def misfit(self, batch: TokenBatch) -> float:
+        """How sure it is that `batch` is not behind the update, see `misfit_of`."""
+        group = batch.to(self._model.device)
+        loss = partial(self._model.loss, group)
+        return self.misfit_of(parameter_gradients(self._model.module, loss, self._small))
+
+    def misfit_of(self, own: Mapping[str, Tensor], rounding: float = 1e-5) -> float:
+        """How sure it is that gradients `own` are not behind the update: -ln p, of the worst tensor among P.
 
         The true batch leaves noise alone: |u - g|² / σ² of a tensor of N entries is chi-squared with N degrees
         of freedom. p is its upper tail, times P. The difference itself is squared: |u|² - 2 <u, g> + |g|² of
         small noise is rounding.
 
         Args:
-            batch: the candidate.
-            largest: tensors of more entries are left out: in them a thousandth of σ is seen as well.
+            own: the candidate's.
             rounding: the part of a tensor's norm that two computations of it in single precision may differ by.
         """
-        group = batch.to(self._model.device)
-        names = [name for name in self._whole.names if self._entries[name] <= largest]
-        own = parameter_gradients(self._model.module, lambda: self._model.loss(group), names)
-        pairs = [(self._shared[name].double(), own[name].double()) for name in names]
+        pairs = [(self._shared[name].double(), own[name].double()) for name in self._small]
         factor = 1.0
         if self._factor:
             squared = sum(float(g.square().sum()) for _, g in pairs)
@@ -88,11 +93,7 @@ class Likelihoods:
             variance = self.std**2 + (rounding * factor * float(g.norm())) ** 2 / u.numel()
             left = float((u - factor * g).square().sum()) / variance
             tails.append(float(chi2.logsf(left, u.numel())))
-        return -min(tails, default=0.0) - math.log(max(len(names), 1))
-
-    @cached_property
-    def _entries(self) -> dict[str, int]:
-        return {name: self._shared[name].numel() for name in self._whole.names}
+        return -min(tails, default=0.0) - math.log(max(len(pairs), 1))
 
     @property
     def by_head(self) -> bool:

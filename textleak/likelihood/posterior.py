@@ -18,6 +18,7 @@ from textleak.core.batch import TokenBatch
 from textleak.core.update import SharedUpdate
 from textleak.core.verdict import PartVerdict, Verdict, joined
 from textleak.defences import Defences
+from textleak.gradients import agreement
 from textleak.likelihood.competitors import Competitors
 from textleak.likelihood.likelihoods import Likelihoods
 from textleak.likelihood.margins import alone
@@ -26,7 +27,7 @@ from textleak.likelihood.protocol import protocol_of
 from textleak.likelihood.scoring import Parts
 from textleak.models.text_model import TextModel
 from textleak.verdict.neighbours import Neighbour, Neighbourhood, replaced
-from textleak.verdict.recompute import verify
+from textleak.verdict.recompute import update_of
 
 MORE = "it leaves more than noise of the update"
 NOTHING = "nothing was recovered"
@@ -72,14 +73,15 @@ def judged(
         options: when it is proven.
     """
     chosen = options or PosteriorOptions()
-    check = verify(model, update, batch)
+    own = update_of(model, update, batch)
+    check = agreement(own, update.gradients)
     likelihoods = Likelihoods(model, update, std)
     special = torch.tensor(sorted(set(model.tokenizer.all_special_ids)))
     words = torch.tensor([word for row in model.task.filled(batch) for word in row])
     if bool(torch.isin(words, special).all()):
         part = PartVerdict("unexplained", reason=NOTHING)
         return joined([part] * len(batch.input_ids), check.error, check.scale, None)
-    if likelihoods.misfit(batch) > -math.log(chosen.error):
+    if likelihoods.misfit_of(own) > -math.log(chosen.error):
         part = PartVerdict("unexplained", reason=MORE)
         return joined([part] * len(batch.input_ids), check.error, check.scale, None)
     here = float(likelihoods([batch])[0])

@@ -41,7 +41,7 @@ class Likelihood(Attack[LikelihoodOptions]):
 
     def run(self, model: TextModel, update: SharedUpdate, session: Session) -> Candidate:
         """Starts from the rows of the embedding tables and from `subspace`; then the climb."""
-        std, factor = noise_of(model, update, self.options.std)
+        std, factor = deviation_of(model, update, self.options.std)
         words = standing_words(model.tokenizer, masks=False, framed=model.feed.framed)
         likelihoods = Likelihoods(model, update, std, factor=factor)
         rows = _rows(model, update, words, std)
@@ -67,13 +67,15 @@ def suits(model: TextModel, update: SharedUpdate) -> bool:
     if isinstance(model.family, Decoder) or not _readable(model, update) or not _single(update):
         return False
     try:
-        noise_of(model, update, None)
+        deviation_of(model, update, None)
     except UpdateError:
         return False
     return True
 
 
-def noise_of(model: TextModel, update: SharedUpdate, stated: float | None) -> tuple[float, bool]:
+def deviation_of(
+    model: TextModel, update: SharedUpdate, stated: float | None
+) -> tuple[float, bool]:
     """The noise's deviation, and whether an unknown factor stands before the gradient.
 
     Raises:
